@@ -1,0 +1,1 @@
+//! Slots, nights and windows.

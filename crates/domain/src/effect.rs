@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{organization_id::OrganizationId, outcome::Bill};
@@ -17,6 +18,8 @@ pub enum Effect {
     Planned {
         /// Distinct members and folders asked for, companions not counted.
         asked: i64,
+        /// The database's time just before the first listing: when the sync ends well, the dictionary is current as of it.
+        listed_at: Timestamp,
     },
     /// What an org answered about a type: remembered for its next nights.
     TypeHealth {

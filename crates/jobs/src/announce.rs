@@ -1,0 +1,77 @@
+//! Telling the queue about jobs: one function for what was just settled and for what the sweep found.
+//!
+//! An announcement is harmless: it may be lost (the sweep repeats it) or doubled (the claim refuses the second). What
+//! is not confirmed is unmarked, so that the sweep takes it up at once and not after a minute.
+
+use domain::Class;
+use nightshift_domain as domain;
+use nightshift_queue::{Announced, JobMessage, Queue};
+use nightshift_store::{Store, jobs::{AnnounceLimits, DueJob}};
+
+use crate::{error::JobsError, events, settings::JobsSettings};
+
+/// Announces those of `due` for which there is room; the rest waits for the sweep.
+pub async fn announce(
+    store: &Store,
+    queue: &dyn Queue,
+    settings: &JobsSettings,
+    due: Vec<DueJob>,
+) -> Result<(), JobsError> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    let chosen = store.jobs().mark_announced(&due, &limits(settings)).await?;
+    send(store, queue, chosen).await
+}
+
+/// Sends jobs that are marked as announced.
+pub(crate) async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(), JobsError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<_> = jobs.iter().map(message).collect();
+    let unsent = match queue.announce(&messages).await {
+        Ok(answers) => {
+            tell(&messages, &answers);
+            jobs.into_iter()
+                .zip(answers)
+                .filter(|(_, answer)| *answer != Announced::Confirmed)
+                .map(|(job, _)| job)
+                .collect()
+        }
+        Err(error) => {
+            store.jobs().unmark(&jobs).await?;
+            return Err(error.into());
+        }
+    };
+    Ok(store.jobs().unmark(&unsent).await?)
+}
+
+fn message(job: &DueJob) -> JobMessage {
+    JobMessage { org: job.org, job: job.job, class: job.class, traceparent: job.traceparent.clone() }
+}
+
+fn tell(messages: &[JobMessage], answers: &[Announced]) {
+    for class in Class::ALL {
+        let of_class = |wanted: Announced| {
+            messages.iter().zip(answers).filter(|(m, a)| m.class == class && **a == wanted).count()
+        };
+        let confirmed = of_class(Announced::Confirmed);
+        if confirmed > 0 {
+            events::announced(class, confirmed);
+        }
+        if of_class(Announced::Unroutable) > 0 {
+            events::unroutable(class);
+        }
+    }
+}
+
+/// The limits of announcing, as `store` wants them.
+pub(crate) fn limits(settings: &JobsSettings) -> AnnounceLimits {
+    AnnounceLimits {
+        per_class: settings.announced_per_class,
+        per_org: settings.announced_per_org,
+        open_per_org: settings.open_retrieves_per_org,
+        reannounce: std::time::Duration::from_secs(settings.reannounce_seconds),
+    }
+}

@@ -1,0 +1,64 @@
+//! What the machinery tells: each event's log line and metric, raised here and nowhere else.
+//!
+//! Metrics travel as `tracing` events with target `nightshift::metric`; `telemetry` turns them into counters.
+
+use std::time::Duration;
+
+use domain::{FailureCode, JobId, Kind, OrgId};
+use nightshift_domain as domain;
+
+/// A job was claimed.
+pub fn claimed(kind: &Kind) {
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_claims_total", kind = kind.as_str(), value = 1_u64);
+}
+
+/// A message found nothing to claim: a duplicate, too early, or gone.
+pub fn refused(class: domain::Class) {
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_claims_refused_total", class = class.as_str(), value = 1_u64);
+}
+
+/// A claim found that the last lease had run out.
+pub fn death(org: OrgId, job: JobId, kind: &Kind, deaths: u32) {
+    tracing::warn!(org.id = %org, job.id = %job, job.step = kind.as_str(), job.deaths = deaths, "a worker died on job {job} in {kind}; death {deaths}");
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_deaths_total", kind = kind.as_str(), value = 1_u64);
+}
+
+/// The lease ran out under a running step; its effects were refused.
+pub fn lease_lost(org: OrgId, job: JobId, kind: &Kind) {
+    tracing::warn!(org.id = %org, job.id = %job, job.step = kind.as_str(), "lease_lost: lost the lease of job {job} in {kind}");
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_lease_losses_total", kind = kind.as_str(), value = 1_u64);
+}
+
+/// A step's answer was settled.
+pub fn settled(org: OrgId, job: JobId, kind: &Kind, outcome: &'static str, took: Duration) {
+    let step_ms = took.as_millis() as u64;
+    tracing::info!(org.id = %org, job.id = %job, job.step = kind.as_str(), job.outcome = outcome, step_ms, "{kind} of job {job}: {outcome} after {step_ms} ms");
+    tracing::info!(target: "nightshift::metric", histogram = "nightshift_step_seconds", kind = kind.as_str(), outcome, seconds = took.as_secs_f64());
+}
+
+/// A sync's failure was settled.
+pub fn failed(org: OrgId, job: JobId, kind: &Kind, code: FailureCode, message: &str) {
+    tracing::warn!(org.id = %org, job.id = %job, job.step = kind.as_str(), failure.code = code.as_str(), "{kind} failed for good with {code}: {message}");
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_failures_total", code = code.as_str(), value = 1_u64);
+}
+
+/// A step's error, with another attempt to come.
+pub fn retry(org: OrgId, job: JobId, kind: &Kind, code: FailureCode, message: &str) {
+    tracing::info!(org.id = %org, job.id = %job, job.step = kind.as_str(), failure.code = code.as_str(), "{kind} will be tried again after {code}: {message}");
+}
+
+/// Jobs were told to the queue.
+pub fn announced(class: domain::Class, jobs: usize) {
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_announcements_total", class = class.as_str(), value = jobs as u64);
+}
+
+/// The broker could not route a job's message.
+pub fn unroutable(class: domain::Class) {
+    tracing::warn!(job.class = class.as_str(), "the broker has no queue for class {class}; the sweep announces again");
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_unroutable_total", class = class.as_str(), value = 1_u64);
+}
+
+/// The database could not be asked; the message goes back.
+pub fn not_run(job: JobId, error: &dyn std::error::Error) {
+    tracing::warn!(job.id = %job, error = %error, "job {job} could not be claimed or settled; its message goes back");
+}

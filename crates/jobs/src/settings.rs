@@ -1,0 +1,60 @@
+//! The numbers by which jobs are claimed, tried again and announced.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// `[jobs]` of the configuration. Each has a default that fits a fleet of 100,000 orgs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsSettings {
+    /// How long a claim is good without a heartbeat, in seconds. A dead worker's job runs again after it.
+    pub lease_seconds: u64,
+    /// How often a step may return an error before its sync fails.
+    pub max_attempts: u32,
+    /// How many leases of one job may run out before it is called poison.
+    pub max_deaths: u32,
+    /// The first backoff, in seconds; each further one is twice as long, drawn with full jitter.
+    pub backoff_initial_seconds: u64,
+    /// The longest backoff, in seconds.
+    pub backoff_max_seconds: u64,
+    /// How many jobs of one class may be announced and unclaimed at a time.
+    pub announced_per_class: u32,
+    /// How many jobs of one org may be announced and unclaimed at a time in a class.
+    pub announced_per_org: u32,
+    /// How many retrieves of one org may be open at Salesforce at a time.
+    pub open_retrieves_per_org: u32,
+    /// After how many seconds an announced job that nobody claimed is announced again.
+    pub reannounce_seconds: u64,
+    /// How often the sweep looks for due and lost jobs, in milliseconds.
+    pub sweep_millis: u64,
+}
+
+impl Default for JobsSettings {
+    fn default() -> Self {
+        Self {
+            lease_seconds: 60,
+            max_attempts: 5,
+            max_deaths: 3,
+            backoff_initial_seconds: 2,
+            backoff_max_seconds: 300,
+            announced_per_class: 2_000,
+            announced_per_org: 4,
+            open_retrieves_per_org: 3,
+            reannounce_seconds: 60,
+            sweep_millis: 500,
+        }
+    }
+}
+
+impl JobsSettings {
+    /// The lease of a claim.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    /// Between two sweeps.
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_millis(self.sweep_millis)
+    }
+}

@@ -1,0 +1,98 @@
+//! Announces jobs that nobody is working on, sends the outbox, and ends what has waited too long.
+//!
+//! A job is *due* when its `not_before` has passed and no lease covers it. A due job is *lost* when it was announced
+//! more than `reannounce_seconds` ago and not claimed: its message was dropped, or the worker died. This file finds
+//! both and announces them through the same door as a settlement does, at most a room's worth of each class, so that
+//! a wiped broker is filled at the speed of the workers. Several sweepers may run: rows are taken with SKIP LOCKED.
+//!
+//! It changes no job: whether a lost job has died is known only when somebody claims it.
+
+use std::{sync::Arc, time::Duration};
+
+use nightshift_queue::{EventMessage, Queue};
+use nightshift_store::{Store, jobs::SweepCursor};
+use tokio_util::sync::CancellationToken;
+
+use crate::{announce, error::JobsError, settings::JobsSettings};
+
+/// How many events of the outbox are sent in one round.
+const EVENTS_A_ROUND: i64 = 200;
+/// After how many rounds the slow part runs: clean-up that nobody waits for.
+const ROUNDS_A_CLEANUP: u64 = 60;
+/// How many rows one clean-up removes at most.
+const CLEANUP_ROWS: i64 = 10_000;
+
+/// One sweeper.
+pub struct Sweeper {
+    store: Store,
+    queue: Arc<dyn Queue>,
+    settings: JobsSettings,
+    cursor: SweepCursor,
+    rounds: u64,
+}
+
+impl Sweeper {
+    /// Begins at the oldest row.
+    pub fn new(store: Store, queue: Arc<dyn Queue>, settings: JobsSettings) -> Self {
+        Self { store, queue, settings, cursor: SweepCursor::default(), rounds: 0 }
+    }
+
+    /// Sweeps until told to stop. An outage of database or broker is waited out.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut every = tokio::time::interval(self.settings.sweep_every());
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut complained = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => {}
+            }
+            match self.round().await {
+                Ok(_) => complained = false,
+                Err(error) if complained => tracing::debug!(%error, "the sweep still fails"),
+                Err(error) => {
+                    tracing::warn!(%error, "the sweep failed; it goes on trying");
+                    complained = true;
+                }
+            }
+        }
+    }
+
+    /// One round; says how many jobs were announced.
+    pub async fn round(&mut self) -> Result<usize, JobsError> {
+        let limits = announce::limits(&self.settings);
+        let jobs = self.store.jobs().take_announceable(&limits, &mut self.cursor).await?;
+        let announced = jobs.len();
+        announce::send(&self.store, self.queue.as_ref(), jobs).await?;
+        self.send_events().await?;
+        self.rounds += 1;
+        if self.rounds.is_multiple_of(ROUNDS_A_CLEANUP) {
+            self.clean_up().await?;
+        }
+        Ok(announced)
+    }
+
+    /// The outbox: one event of an org at a time, in order, deleted once the broker has it.
+    async fn send_events(&self) -> Result<(), JobsError> {
+        for event in self.store.outbox().take(EVENTS_A_ROUND, Duration::from_secs(30)).await? {
+            let message = EventMessage {
+                id: event.id,
+                org: event.org,
+                sequence: event.sequence,
+                topic: event.topic.clone(),
+                body: event.body.clone(),
+                traceparent: event.traceparent.clone(),
+            };
+            self.queue.publish_event(&message).await?;
+            self.store.outbox().delete(&event).await?;
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self) -> Result<(), JobsError> {
+        self.store.syncs().end_impatient().await?;
+        self.store.staging().sweep(CLEANUP_ROWS).await?;
+        self.store.requests().forget_old().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,394 @@
+//! The command line: what can be said, and how it is spelt. What is done about it is in `commands`.
+//!
+//! Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage (clap's own).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Syncs Salesforce orgs every night: retrieves their metadata, keeps a dictionary of it in PostgreSQL, and opens a
+/// case for every failure.
+#[derive(Parser, Debug)]
+#[command(name = "nightshift", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Configuration file; without it `nightshift.toml` here, if there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, stronger than file and variables; may be given more than once
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.trim().to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("{text:?} has no '='; write it like jobs.lease_seconds=30"))
+}
+
+/// Subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Fire due orgs, take requests, announce jobs (run two for safety)
+    Scheduler,
+    /// Run the steps of syncs (run as many as you like)
+    Worker(WorkerArgs),
+    /// Everything in one process, with a private PostgreSQL of its own unless database.url is set
+    Up(UpArgs),
+    /// Show a whole night with simulated orgs, from nothing
+    Demo(DemoArgs),
+    /// Bring the database's tables to this version
+    Migrate,
+    /// A server that answers as Salesforce does
+    Simulator(SimulatorArgs),
+    /// Connect, show and schedule orgs
+    #[command(subcommand)]
+    Org(OrgCommand),
+    /// Start a sync of an org now, or join the one that runs; `sync accept ORG` says yes to a held one
+    Sync(SyncArgs),
+    /// Read an org's dictionary
+    #[command(subcommand)]
+    Dictionary(DictionaryCommand),
+    /// Read support cases
+    #[command(subcommand)]
+    Case(CaseCommand),
+    /// Look at jobs and dead letters, and release a job
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Show the configuration in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check database, broker, migrations and zone data, and say what to do
+    Doctor(Json),
+}
+
+/// `--json`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Json {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `worker`.
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    /// Classes to consume, comma-separated: control, poll, ingest (default: worker.classes)
+    #[arg(long, value_delimiter = ',')]
+    pub classes: Vec<nightshift_domain::Class>,
+}
+
+/// `up`.
+#[derive(Args, Debug)]
+pub struct UpArgs {
+    /// Where the private PostgreSQL keeps its data (default: ~/.local/share/nightshift, or /var/lib/nightshift as root)
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// `demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Leave it running with its address printed, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Components of all orgs together
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1_200..=1_000_000))]
+    pub components: u32,
+    /// From which the simulated orgs are drawn
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `simulator`.
+#[derive(Args, Debug)]
+pub struct SimulatorArgs {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1:8700")]
+    pub listen: std::net::SocketAddr,
+    /// Serve the metadata of this folder (Metadata API format) as one org
+    #[arg(long, value_name = "DIR")]
+    pub org_from: Option<PathBuf>,
+    /// The same org's folder of the night after, taken over by POST /_control/next
+    #[arg(long, value_name = "DIR", requires = "org_from")]
+    pub next: Option<PathBuf>,
+    /// How many generated orgs
+    #[arg(long, default_value_t = 0)]
+    pub orgs: u32,
+    /// Components of each generated org
+    #[arg(long, default_value_t = 2_000)]
+    pub size: u32,
+    /// From which generated orgs are drawn
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `org`.
+#[derive(Subcommand, Debug)]
+pub enum OrgCommand {
+    /// Connect an org, and start its first sync
+    Add(OrgAddArgs),
+    /// All orgs
+    List(Json),
+    /// One org
+    Show {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Change when it is synced
+    Schedule(ScheduleArgs),
+    /// Fire no slots until resumed
+    Pause {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+    },
+    /// Fire slots again
+    Resume {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+    },
+    /// Give an org a new refresh token
+    Reauthenticate {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+        /// File that holds the new refresh token
+        #[arg(long, value_name = "FILE")]
+        refresh_token_file: PathBuf,
+    },
+}
+
+/// `org add`.
+#[derive(Args, Debug)]
+pub struct OrgAddArgs {
+    /// What you call it: 1 to 100 characters
+    pub name: String,
+    /// Where it logs in, such as https://login.salesforce.com or its My Domain
+    #[arg(long, value_name = "URL")]
+    pub login_url: String,
+    /// The connected app's client id
+    #[arg(long, value_name = "ID")]
+    pub client_id: String,
+    /// File that holds the app's client secret, if it has one
+    #[arg(long, value_name = "FILE")]
+    pub client_secret_file: Option<PathBuf>,
+    /// File that holds the refresh token
+    #[arg(long, value_name = "FILE")]
+    pub refresh_token_file: PathBuf,
+    /// IANA zone of its nights (default: the org's own)
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// It is a sandbox
+    #[arg(long)]
+    pub sandbox: bool,
+    /// Do not start the first sync now
+    #[arg(long)]
+    pub no_sync: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `org schedule`.
+#[derive(Args, Debug)]
+pub struct ScheduleArgs {
+    /// Our id, the name, or Salesforce's organization id
+    pub name: String,
+    /// Part of the local day, such as 21:00-06:00
+    #[arg(long)]
+    pub window: Option<String>,
+    /// A fixed local time inside the window, such as 23:40
+    #[arg(long, conflicts_with = "random")]
+    pub at: Option<String>,
+    /// Draw a new random minute of the window
+    #[arg(long)]
+    pub random: bool,
+    /// Weekdays on which nights begin: mon,tue,... or all
+    #[arg(long)]
+    pub days: Option<String>,
+    /// IANA zone
+    #[arg(long)]
+    pub time_zone: Option<String>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `sync`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct SyncArgs {
+    /// Our id, the name, or Salesforce's organization id
+    #[arg(required = true)]
+    pub name: Option<String>,
+    /// Retrieve everything, not only what changed
+    #[arg(long)]
+    pub full: bool,
+    /// Wait until it is over; exit 1 when it failed or is held
+    #[arg(long)]
+    pub wait: bool,
+    #[command(flatten)]
+    pub json: Json,
+    /// More about syncs
+    #[command(subcommand)]
+    pub more: Option<SyncCommand>,
+}
+
+/// `sync ...`.
+#[derive(Subcommand, Debug)]
+pub enum SyncCommand {
+    /// Say yes to a held revision
+    Accept {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+        /// Wait until it is over
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one sync with its timeline
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// `dictionary`.
+#[derive(Subcommand, Debug)]
+pub enum DictionaryCommand {
+    /// One line for each component
+    Export {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+        /// Of this revision (default: the current one)
+        #[arg(long, value_name = "N")]
+        revision: Option<i64>,
+        /// How
+        #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+        format: ExportFormat,
+    },
+    /// A component's file as stored, or a child's part of it
+    Show {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+        /// Such as CustomField
+        type_name: String,
+        /// Such as Account.Region__c
+        full_name: String,
+        /// Another file of the component
+        #[arg(long, value_name = "PATH")]
+        file: Option<String>,
+    },
+    /// What differs between two revisions
+    Diff {
+        /// Our id, the name, or Salesforce's organization id
+        name: String,
+        /// The earlier
+        from: i64,
+        /// The later
+        to: i64,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// How to export.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum ExportFormat {
+    /// One JSON object a line
+    Jsonl,
+}
+
+/// `case`.
+#[derive(Subcommand, Debug)]
+pub enum CaseCommand {
+    /// Open cases first
+    List {
+        /// Of this org alone
+        #[arg(long, value_name = "NAME")]
+        org: Option<String>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// One case with evidence, steps and the customer's text
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// `queue`.
+#[derive(Subcommand, Debug)]
+pub enum QueueCommand {
+    /// Jobs, oldest due first, and a count by class
+    List {
+        /// Of this org alone
+        #[arg(long, value_name = "NAME")]
+        org: Option<String>,
+        /// Of this class alone
+        #[arg(long)]
+        class: Option<nightshift_domain::Class>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: i64,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// One job
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Free a claimed job now, without waiting for its lease
+    Release {
+        /// Its id
+        id: String,
+    },
+    /// Dead letters; with --requeue, send them again to where they came from
+    Dead {
+        /// Send them again
+        #[arg(long)]
+        requeue: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// `config`.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// All settings in force, secrets hidden
+    Show(Json),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_org_may_be_called_as_one_likes_and_accept_is_a_command() {
+        let cli = Cli::try_parse_from(["nightshift", "sync", "acme", "--wait", "--json"]).unwrap();
+        assert!(matches!(cli.command, Command::Sync(SyncArgs { name: Some(name), wait: true, .. }) if name == "acme"));
+        let cli = Cli::try_parse_from(["nightshift", "sync", "accept", "acme"]).unwrap();
+        assert!(matches!(cli.command, Command::Sync(SyncArgs { more: Some(SyncCommand::Accept { .. }), .. })));
+        assert!(Cli::try_parse_from(["nightshift", "sync"]).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! What a single machine brings itself: a private PostgreSQL.
+
+pub mod postgres;

@@ -21,10 +21,11 @@ deps_select() {
     deps_name=$1
     [[ $deps_name =~ ^[a-z0-9]{1,16}$ ]] || die "the name of a set is 1 to 16 small letters and digits, not \"$deps_name\""
     local hash base=${TMPDIR:-/tmp}
-    hash=$(printf '%s' "$deps_root" | sha256sum | cut -c1-8)
+    hash=$(printf '%s %s' "$EUID" "$deps_root" | sha256sum | cut -c1-8)
     # Another user must be able to enter it, and a socket's path must stay short.
     if ((${#base} > 40)) || ((EUID == 0)); then base=/tmp; fi
     deps_dir=${base%/}/ns-deps-$hash-$deps_name
+    # shellcheck disable=SC2034  # `up` writes it
     deps_env=$deps_dir/deps.env
 }
 
@@ -69,8 +70,8 @@ pika_python() {
     return 1
 }
 
-# Runs a command as the servers' user, in an environment that holds only what is given: as_user DIR VAR=... -- COMMAND
-as_user() {
+# Becomes a command of the servers' user, in an environment that holds only what is given: become DIR VAR=... -- COMMAND
+become() {
     local dir=$1 change=()
     shift
     local vars=()
@@ -80,8 +81,11 @@ as_user() {
     done
     shift
     if ((EUID == 0)); then change=(setpriv --reuid="$deps_user" --regid="$deps_group" --clear-groups); fi
-    (cd "$dir" && exec ${change[@]+"${change[@]}"} env -i LANG=C.UTF-8 TZ=UTC HOME="$dir/home" "${vars[@]}" "$@")
+    cd "$dir"
+    exec ${change[@]+"${change[@]}"} env -i LANG=C.UTF-8 TZ=UTC HOME="$dir/home" "${vars[@]}" "$@"
 }
+
+as_user() { (become "$@"); }
 
 # Starts a server in a session of its own. It inherits no descriptor but its log, or a pipe behind `make` never ends.
 # launch DIR VAR=... -- COMMAND
@@ -95,9 +99,9 @@ launch() {
             if ((fd > 2)); then exec {fd}>&- || true; fi
         done
         exec </dev/null >>"$dir/log" 2>&1
-        export -f as_user
+        export -f become
         export deps_user deps_group
-        exec setsid bash -c 'as_user "$@"' launch "$@"
+        exec setsid bash -c 'become "$@"' launch "$@"
     ) &
     disown
 }
@@ -171,6 +175,7 @@ postgres_answers() {
 
 # A node answers when it meets the protocol's header with `connection.start`: a frame of type 1 on channel 0.
 rabbitmq_answers() {
+    # shellcheck disable=SC2016  # expanded by the inner shell
     timeout 5 bash -c '
         exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
         printf "AMQP\x00\x00\x09\x01" >&3

@@ -48,7 +48,13 @@ struct Forget {
 }
 
 /// Answers a request below `/_control/`. Errors are 400 with their text.
-pub(crate) fn answer(shared: &Shared, method: &Method, what: &str, query: &[(String, String)], body: &[u8]) -> Answer {
+pub(crate) fn answer(
+    shared: &Shared,
+    method: &Method,
+    what: &str,
+    query: &[(String, String)],
+    body: &[u8],
+) -> Answer {
     match handle(shared, method, what, query, body) {
         Ok(value) => Answer::json(200, &value),
         Err(error) => Answer::json(400, &json!({ "error": error.to_string() })),
@@ -62,12 +68,17 @@ fn handle(
     query: &[(String, String)],
     body: &[u8],
 ) -> Result<Value, SimulatorError> {
-    let asked = query.iter().find(|(key, _)| key == "org").map(|(_, value)| value.as_str());
+    let asked = query
+        .iter()
+        .find(|(key, _)| key == "org")
+        .map(|(_, value)| value.as_str());
     match (method.as_str(), what) {
         ("GET", "orgs") => Ok(json!(shared.accesses())),
         ("GET", "calls") => {
-            let calls: BTreeMap<String, _> =
-                orgs(shared, asked)?.iter().map(|org| (org.spec.name.clone(), org.calls())).collect();
+            let calls: BTreeMap<String, _> = orgs(shared, asked)?
+                .iter()
+                .map(|org| (org.spec.name.clone(), org.calls()))
+                .collect();
             match asked.and_then(|name| calls.get(name)) {
                 Some(of_one) => Ok(json!(of_one)),
                 None => Ok(json!(calls)),
@@ -78,8 +89,10 @@ fn handle(
             Ok(json!({}))
         }
         ("GET", "counts") => {
-            let counts: BTreeMap<String, _> =
-                orgs(shared, asked)?.iter().map(|org| (org.spec.name.clone(), org.snapshot().counts())).collect();
+            let counts: BTreeMap<String, _> = orgs(shared, asked)?
+                .iter()
+                .map(|org| (org.spec.name.clone(), org.snapshot().counts()))
+                .collect();
             match asked.and_then(|name| counts.get(name)) {
                 Some(of_one) => Ok(json!(of_one)),
                 None => Ok(json!(counts)),
@@ -111,8 +124,11 @@ fn handle(
                 if let Some(dir) = order.dir.clone() {
                     org.set_next(dir)?;
                 }
-                let night =
-                    if what == "next" { org.next_night() } else { org.evolve(order.share.unwrap_or(0.01)) };
+                let night = if what == "next" {
+                    org.next_night()
+                } else {
+                    org.evolve(order.share.unwrap_or(0.01))
+                };
                 match night {
                     Ok(of_org) => changes.extend(of_org.into_iter().map(|change| {
                         json!({ "org": org.spec.name, "type": change.kind, "full_name": change.full_name, "change": change.change })
@@ -126,7 +142,9 @@ fn handle(
         }
         ("POST", "revoke") => {
             let order: ToOrg = read(body)?;
-            orgs(shared, order.org.as_deref())?.iter().for_each(|org| org.tokens().revoke_all());
+            orgs(shared, order.org.as_deref())?
+                .iter()
+                .for_each(|org| org.tokens().revoke_all());
             Ok(json!({}))
         }
         ("POST", "reauthorize") => {
@@ -139,13 +157,19 @@ fn handle(
         }
         ("POST", "expire") => {
             let order: ToOrg = read(body)?;
-            orgs(shared, order.org.as_deref())?.iter().for_each(|org| org.tokens().expire_access());
+            orgs(shared, order.org.as_deref())?
+                .iter()
+                .for_each(|org| org.tokens().expire_access());
             Ok(json!({}))
         }
         ("POST", "quirk") => {
             let order: QuirkOrder = read(body)?;
             for org in orgs(shared, order.org.as_deref())? {
-                order.quirk.extras().into_iter().for_each(|extra| org.put_extra(extra));
+                order
+                    .quirk
+                    .extras()
+                    .into_iter()
+                    .for_each(|extra| org.put_extra(extra));
             }
             Ok(json!({}))
         }
@@ -154,7 +178,9 @@ fn handle(
             shared.clock.advance(Duration::from_millis(order.millis));
             Ok(json!({}))
         }
-        _ => Err(SimulatorError::Fault(format!("{method} /_control/{what} is not known"))),
+        _ => Err(SimulatorError::Fault(format!(
+            "{method} /_control/{what} is not known"
+        ))),
     }
 }
 

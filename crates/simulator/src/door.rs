@@ -36,7 +36,9 @@ pub(crate) enum Door {
 
 /// Lets a request in, or not.
 pub(crate) fn door(org: &Org, call: Call) -> Door {
-    let Some(fault) = org.fault(call, KINDS, |fault| concerns(fault, call)) else { return Door::Open };
+    let Some(fault) = org.fault(call, KINDS, |fault| concerns(fault, call)) else {
+        return Door::Open;
+    };
     let error = |status, code: &str, text: &str| {
         let text = fault.text.as_deref().unwrap_or(text);
         Door::Answer(Box::new(error_answer(call, status, code, text)))
@@ -52,21 +54,35 @@ pub(crate) fn door(org: &Org, call: Call) -> Door {
             org.tokens().expire_access();
             error(401, "INVALID_SESSION_ID", "Session expired or invalid")
         }
-        FaultKind::SessionNotUsable if call.is_soap() => {
-            error(401, "INVALID_SESSION_ID", "This session is not valid for use with the API")
+        FaultKind::SessionNotUsable if call.is_soap() => error(
+            401,
+            "INVALID_SESSION_ID",
+            "This session is not valid for use with the API",
+        ),
+        FaultKind::SessionNotUsable => error(
+            401,
+            "INVALID_SESSION_ID",
+            "This session is not valid for use with the REST API",
+        ),
+        FaultKind::RequestLimitExceeded => {
+            error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
         }
-        FaultKind::SessionNotUsable => {
-            error(401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API")
-        }
-        FaultKind::RequestLimitExceeded => error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
-        FaultKind::ConcurrentLimitExceeded => {
-            error(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.")
-        }
+        FaultKind::ConcurrentLimitExceeded => error(
+            403,
+            "REQUEST_LIMIT_EXCEEDED",
+            "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+        ),
         FaultKind::ServerUnavailable => error(503, "SERVER_UNAVAILABLE", "Server is unavailable"),
-        FaultKind::UrlNotReset => {
-            error(400, "URL_NOT_RESET", "Destination URL not reset. The URL returned from login must be set")
-        }
-        _ => error(500, fault.code.as_deref().unwrap_or("UNKNOWN_EXCEPTION"), "An error was ordered"),
+        FaultKind::UrlNotReset => error(
+            400,
+            "URL_NOT_RESET",
+            "Destination URL not reset. The URL returned from login must be set",
+        ),
+        _ => error(
+            500,
+            fault.code.as_deref().unwrap_or("UNKNOWN_EXCEPTION"),
+            "An error was ordered",
+        ),
     }
 }
 
@@ -85,7 +101,10 @@ pub(crate) fn error_answer(call: Call, status: u16, code: &str, text: &str) -> A
     if matches!(call, Call::Userinfo | Call::Identity) && code == "INVALID_SESSION_ID" {
         return Answer::new(403, "text/plain;charset=UTF-8", "Bad_OAuth_Token");
     }
-    Answer::json(status, &serde_json::json!([{ "message": text, "errorCode": code }]))
+    Answer::json(
+        status,
+        &serde_json::json!([{ "message": text, "errorCode": code }]),
+    )
 }
 
 const MAINTENANCE: &str = "<html><head><title>Salesforce</title></head><body><h1>Down for maintenance</h1>\

@@ -171,15 +171,21 @@ impl Fault {
     pub(crate) fn check(&self) -> Result<(), SimulatorError> {
         use FaultKind as K;
         let missing = match self.kind {
-            K::TypeMayNotBeListed | K::InsufficientAccess if self.metadata_type.is_none() => "type",
-            K::PoisonousComponent | K::LoadFromDbFailed if self.metadata_type.is_none() => "type",
+            K::TypeMayNotBeListed | K::InsufficientAccess | K::PoisonousComponent | K::LoadFromDbFailed
+                if self.metadata_type.is_none() =>
+            {
+                "type"
+            }
             K::PoisonousComponent | K::LoadFromDbFailed if self.name.is_none() => "name",
             K::Error | K::OauthError if self.code.is_none() => "code",
             K::Slow | K::SlowDrip if self.millis.is_none() => "millis",
             K::LimitExceeded if self.files.is_none() => "files",
             _ => return Ok(()),
         };
-        Err(SimulatorError::Fault(format!("{:?} needs `{missing}`", self.kind)))
+        Err(SimulatorError::Fault(format!(
+            "{:?} needs `{missing}`",
+            self.kind
+        )))
     }
 }
 
@@ -196,11 +202,8 @@ impl Faults {
 
     /// Forgets all faults, or those of one kind.
     pub(crate) fn clear(&mut self, kind: Option<FaultKind>) {
-        self.orders.retain(|order| kind.is_some_and(|kind| order.kind != kind));
-    }
-
-    pub(crate) fn active(&self, kind: FaultKind) -> bool {
-        self.orders.iter().any(|order| order.kind == kind)
+        self.orders
+            .retain(|order| kind.is_some_and(|kind| order.kind != kind));
     }
 
     /// The first fault that hits this call among those that `concerns` accepts. Counts it.
@@ -231,19 +234,33 @@ mod tests {
     fn a_fault_lets_pass_hits_and_ends() {
         let mut faults = Faults::default();
         faults.order(Fault::new(FaultKind::Html503).after(1).times(2).on(&[Call::List]));
-        let mut hit = |call| faults.take(call, |fault| fault.kind == FaultKind::Html503).is_some();
-        let hits = [hit(Call::List), hit(Call::Retrieve), hit(Call::List), hit(Call::List), hit(Call::List)];
+        let mut hit = |call| {
+            faults
+                .take(call, |fault| fault.kind == FaultKind::Html503)
+                .is_some()
+        };
+        let hits = [
+            hit(Call::List),
+            hit(Call::Retrieve),
+            hit(Call::List),
+            hit(Call::List),
+            hit(Call::List),
+        ];
         assert_eq!(hits, [false, false, true, true, false]);
     }
 
     #[test]
     fn an_order_is_read_from_json_and_refused_with_a_reason() {
         let read = |text: &str| serde_json::from_str::<Fault>(text);
-        let fault = read(r#"{"fault":"poisonous_component","type":"ApexClass","name":"A","times":1}"#).unwrap();
+        let fault =
+            read(r#"{"fault":"poisonous_component","type":"ApexClass","name":"A","times":1}"#).unwrap();
         assert!(fault.check().is_ok());
         assert!(read(r#"{"fault":"html_503"}"#).is_ok() && read(r#"{"fault":"xml_10000_levels"}"#).is_ok());
         assert!(read(r#"{"fault":"nonsense"}"#).is_err());
         let missing = read(r#"{"fault":"poisonous_component","type":"ApexClass"}"#).unwrap();
-        assert_eq!(missing.check().unwrap_err().to_string(), "fault is not understood: PoisonousComponent needs `name`");
+        assert_eq!(
+            missing.check().unwrap_err().to_string(),
+            "fault is not understood: PoisonousComponent needs `name`"
+        );
     }
 }

@@ -20,6 +20,9 @@ pub(crate) type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
 /// Piece size worth a write.
 pub(crate) const PIECE: usize = 64 * 1024;
 
+/// Time for what was sent to leave before a connection breaks off; else the client would not see a beginning.
+const BEFORE_BREAK: Duration = Duration::from_millis(50);
+
 pub(crate) enum Payload {
     Whole(Vec<u8>),
     Pieces(Pieces),
@@ -46,7 +49,10 @@ impl Answer {
     }
 
     pub(crate) fn pieces(content_type: &'static str, pieces: Pieces) -> Self {
-        Self { payload: Payload::Pieces(pieces), ..Self::new(200, content_type, Vec::new()) }
+        Self {
+            payload: Payload::Pieces(pieces),
+            ..Self::new(200, content_type, Vec::new())
+        }
     }
 
     pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
@@ -73,11 +79,14 @@ impl Answer {
         let coded = compressed && matches!(payload, Payload::Pieces(_));
         let body = match (payload, self.drip) {
             (Payload::Whole(body), _) => Body::from(body),
-            (Payload::Pieces(pieces), None) => Body::from_stream(stream::iter(pieces)),
-            (Payload::Pieces(pieces), Some(drip)) => Body::from_stream(stream::iter(pieces).then(move |piece| async move {
-                tokio::time::sleep(drip).await;
-                piece
-            })),
+            (Payload::Pieces(pieces), drip) => {
+                Body::from_stream(stream::iter(pieces).then(move |piece| async move {
+                    if let Some(time) = drip.or(piece.is_err().then_some(BEFORE_BREAK)) {
+                        tokio::time::sleep(time).await;
+                    }
+                    piece
+                }))
+            }
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
@@ -127,10 +136,17 @@ mod tests {
     #[test]
     fn compressed_pieces_are_the_same_bytes() {
         let source: Vec<u8> = (0..400_000_u32).flat_map(u32::to_le_bytes).collect();
-        let pieces: Vec<io::Result<Bytes>> = source.chunks(7_000).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
-        let packed: Vec<u8> = gzip(Box::new(pieces.into_iter())).flat_map(|piece| piece.unwrap()).collect();
+        let pieces: Vec<io::Result<Bytes>> = source
+            .chunks(7_000)
+            .map(|c| Ok(Bytes::copy_from_slice(c)))
+            .collect();
+        let packed: Vec<u8> = gzip(Box::new(pieces.into_iter()))
+            .flat_map(|piece| piece.unwrap())
+            .collect();
         let mut back = Vec::new();
-        flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut back).unwrap();
+        flate2::read::GzDecoder::new(packed.as_slice())
+            .read_to_end(&mut back)
+            .unwrap();
         assert_eq!(back, source);
     }
 

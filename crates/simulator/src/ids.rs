@@ -26,7 +26,10 @@ pub(crate) fn check(id15: &str) -> String {
     id15.as_bytes()
         .chunks(5)
         .map(|five| {
-            let bits = five.iter().rev().fold(0, |bits, c| bits << 1 | usize::from(c.is_ascii_uppercase()));
+            let bits = five
+                .iter()
+                .rev()
+                .fold(0, |bits, c| bits << 1 | usize::from(c.is_ascii_uppercase()));
             char::from(CHECKS[bits])
         })
         .collect()

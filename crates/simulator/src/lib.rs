@@ -25,6 +25,7 @@ mod soap;
 mod spoil;
 mod tokens;
 mod types;
+mod wire;
 mod xml;
 mod zip;
 
@@ -46,7 +47,8 @@ pub use settings::{Compressing, RetrievePace, SimulatorSettings};
 pub use tokens::Rotation;
 
 use org::Org;
-use server::{CuttableListener, Shared, Wire, handle};
+use server::{Shared, handle};
+use wire::{CuttableListener, Wire};
 
 /// How long requests under way may take after `stop`.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -62,7 +64,10 @@ impl Simulator {
     /// Listens and answers from now on.
     pub async fn start(settings: SimulatorSettings) -> Result<Self, SimulatorError> {
         let wanted = settings.listen;
-        let refused = |source| SimulatorError::Listen { address: wanted, source };
+        let refused = |source| SimulatorError::Listen {
+            address: wanted,
+            source,
+        };
         let listener = TcpListener::bind(wanted).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let shared = Arc::new(Shared::new(settings, address));
@@ -76,7 +81,11 @@ impl Simulator {
                 tracing::error!(%error, "the simulator's server ended");
             }
         });
-        Ok(Self { shared, stopping, server })
+        Ok(Self {
+            shared,
+            stopping,
+            server,
+        })
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -6,13 +6,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use crate::{
-    calls::Call,
-    faults::FaultKind,
-    http::Answer,
-    ids::id18,
-    mix::mix_text,
-    org::Org,
-    server::Shared,
+    calls::Call, faults::FaultKind, http::Answer, ids::id18, mix::mix_text, org::Org, server::Shared,
 };
 
 /// A form, last value of a key wins.
@@ -34,7 +28,11 @@ pub(crate) fn unknown_token() -> Answer {
 /// POST /services/oauth2/token for the org that owns the refresh token or the client id.
 pub(crate) fn token(shared: &Shared, org: &Org, form: &HashMap<String, String>) -> Answer {
     let of = |key: &str| form.get(key).map_or("", String::as_str);
-    let ordered = org.fault(Call::Token, &[FaultKind::RevokedToken, FaultKind::OauthError], |_| true);
+    let ordered = org.fault(
+        Call::Token,
+        &[FaultKind::RevokedToken, FaultKind::OauthError],
+        |_| true,
+    );
     match ordered {
         Some(fault) if fault.kind == FaultKind::RevokedToken => {
             org.tokens().revoke_all();
@@ -52,11 +50,27 @@ pub(crate) fn token(shared: &Shared, org: &Org, form: &HashMap<String, String>) 
     if of("client_id") != org.client_id {
         return refused("invalid_client_id", "client identifier invalid");
     }
-    if org.spec.client_secret.as_deref().is_some_and(|secret| secret != of("client_secret")) {
+    if org
+        .spec
+        .client_secret
+        .as_deref()
+        .is_some_and(|secret| secret != of("client_secret"))
+    {
         return refused("invalid_client", "invalid client credentials");
     }
-    let issued = org.tokens().refresh(of("refresh_token"), shared.clock.now(), shared.settings.access_token_lifetime);
-    let Ok(issued) = issued else { return unknown_token() };
+    let issued = org.tokens().refresh(
+        of("refresh_token"),
+        shared.clock.now(),
+        shared.settings.access_token_lifetime,
+    );
+    let Ok(issued) = issued else {
+        return unknown_token();
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a foreign server tells the time by its own clock"
+    )]
+    let issued_at = jiff::Timestamp::now().as_millisecond().to_string();
     let mut answer = json!({
         "access_token": issued.access,
         "signature": "c2lnbmF0dXJlIG9mIHRoZSBzaW11bGF0b3I=",
@@ -64,7 +78,7 @@ pub(crate) fn token(shared: &Shared, org: &Org, form: &HashMap<String, String>) 
         "instance_url": shared.base_url(),
         "id": identity_url(shared, org, &shown_organization(org, Call::Token)),
         "token_type": "Bearer",
-        "issued_at": jiff::Timestamp::now().as_millisecond().to_string(),
+        "issued_at": issued_at,
     });
     if let Some(refresh) = issued.refresh {
         answer["refresh_token"] = refresh.into();
@@ -79,7 +93,9 @@ fn identity_url(shared: &Shared, org: &Org, organization_id: &str) -> String {
 /// The org's id, or another one when a fault makes it a refreshed sandbox.
 pub(crate) fn shown_organization(org: &Org, call: Call) -> String {
     match org.fault(call, &[FaultKind::OtherOrgId], |_| true) {
-        Some(fault) => fault.text.unwrap_or_else(|| id18("00D", mix_text(77, &org.organization_id))),
+        Some(fault) => fault
+            .text
+            .unwrap_or_else(|| id18("00D", mix_text(77, &org.organization_id))),
         None => org.organization_id.clone(),
     }
 }
@@ -90,7 +106,11 @@ pub(crate) fn revoke(org: Option<&Org>, form: &HashMap<String, String>) -> Answe
     if org.is_some_and(|org| org.tokens().revoke(token)) {
         Answer::new(200, "text/html;charset=UTF-8", "")
     } else {
-        Answer::new(400, "application/x-www-form-urlencoded", "error=unsupported_token_type&error_description=this+token+type+is+not+supported")
+        Answer::new(
+            400,
+            "application/x-www-form-urlencoded",
+            "error=unsupported_token_type&error_description=this+token+type+is+not+supported",
+        )
     }
 }
 
@@ -149,6 +169,11 @@ pub(crate) fn identity(shared: &Shared, org: &Org) -> Answer {
 }
 
 pub(crate) fn username(org: &Org) -> String {
-    let name: String = org.spec.name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name: String = org
+        .spec
+        .name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
     format!("admin@{}.example.com", name.to_lowercase())
 }

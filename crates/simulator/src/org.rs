@@ -66,7 +66,13 @@ impl OrgSpec {
 
     /// An org read from a folder in Metadata API format.
     pub fn from_folder(name: &str, dir: impl Into<PathBuf>, next: Option<PathBuf>) -> Self {
-        Self::new(name, OrgSource::Folder { dir: dir.into(), next })
+        Self::new(
+            name,
+            OrgSource::Folder {
+                dir: dir.into(),
+                next,
+            },
+        )
     }
 
     fn new(name: &str, source: OrgSource) -> Self {
@@ -136,7 +142,11 @@ pub struct OrgAccess {
 
 enum Source {
     Generated(Box<GeneratedOrg>),
-    Folder { tree: Arc<FolderOrg>, next: Option<PathBuf>, generation: u32 },
+    Folder {
+        tree: Arc<FolderOrg>,
+        next: Option<PathBuf>,
+        generation: u32,
+    },
 }
 
 struct Holding {
@@ -164,11 +174,17 @@ impl Org {
     pub(crate) fn new(spec: OrgSpec, seed: u64) -> Result<Self, SimulatorError> {
         let number = mix_text(seed, &spec.name);
         let source = match &spec.source {
-            OrgSource::Generated { seed, size } => Source::Generated(Box::new(GeneratedOrg::new(*seed, *size))),
+            OrgSource::Generated { seed, size } => {
+                Source::Generated(Box::new(GeneratedOrg::new(*seed, *size)))
+            }
             OrgSource::Folder { dir, next } => {
                 let tree = Arc::new(FolderOrg::read(dir, None, 0)?);
                 report_unplaced(&tree);
-                Source::Folder { tree, next: next.clone(), generation: 0 }
+                Source::Folder {
+                    tree,
+                    next: next.clone(),
+                    generation: 0,
+                }
             }
         };
         let snapshot = Snapshot {
@@ -181,7 +197,12 @@ impl Org {
         };
         let organization_id = id18("00D", number);
         let mut numbers = Numbers::new(number);
-        let client_id = format!("3MVG9{}", (0..20).map(|_| char::from(b'A' + numbers.below(26) as u8)).collect::<String>());
+        let client_id = format!(
+            "3MVG9{}",
+            (0..20)
+                .map(|_| char::from(b'A' + numbers.below(26) as u8))
+                .collect::<String>()
+        );
         Ok(Self {
             tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
             user_id: id18("005", number),
@@ -217,16 +238,21 @@ impl Org {
 
     /// What the org holds now.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.holding.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone()
+        self.holding
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .snapshot
+            .clone()
     }
 
     /// The first ordered fault of these kinds that hits the call.
-    pub(crate) fn fault(&self, call: Call, kinds: &[FaultKind], concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
+    pub(crate) fn fault(
+        &self,
+        call: Call,
+        kinds: &[FaultKind],
+        concerns: impl Fn(&Fault) -> bool,
+    ) -> Option<Fault> {
         locked(&self.faults).take(call, |fault| kinds.contains(&fault.kind) && concerns(fault))
-    }
-
-    pub(crate) fn fault_active(&self, kind: FaultKind) -> bool {
-        locked(&self.faults).active(kind)
     }
 
     pub(crate) fn order_fault(&self, fault: Fault) -> Result<(), SimulatorError> {
@@ -258,10 +284,17 @@ impl Org {
     /// Puts the tree of the night after into the place of the present one.
     pub(crate) fn next_night(&self) -> Result<Vec<Change>, SimulatorError> {
         let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
-        let Source::Folder { tree, next, generation } = &mut holding.source else {
+        let Source::Folder {
+            tree,
+            next,
+            generation,
+        } = &mut holding.source
+        else {
             return Err(SimulatorError::NoNextNight(self.spec.name.clone()));
         };
-        let dir = next.take().ok_or_else(|| SimulatorError::NoNextNight(self.spec.name.clone()))?;
+        let dir = next
+            .take()
+            .ok_or_else(|| SimulatorError::NoNextNight(self.spec.name.clone()))?;
         *generation += 1;
         let after = Arc::new(FolderOrg::read(&dir, Some(tree), *generation)?);
         report_unplaced(&after);
@@ -292,7 +325,9 @@ impl Org {
     }
 
     pub(crate) fn remove_extra(&self, kind: &str, full_name: &str) {
-        self.change_extras(|extras| extras.retain(|old| (old.kind.as_str(), old.full_name.as_str()) != (kind, full_name)));
+        self.change_extras(|extras| {
+            extras.retain(|old| (old.kind.as_str(), old.full_name.as_str()) != (kind, full_name));
+        });
     }
 
     fn change_extras(&self, change: impl FnOnce(&mut Vec<Extra>)) {

@@ -2,7 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{calls::Call, http::Answer, oauth::{shown_organization, username}, org::Org, server::Shared};
+use crate::{
+    calls::Call,
+    http::Answer,
+    oauth::{shown_organization, username},
+    org::Org,
+    server::Shared,
+};
 
 const OLDEST: u32 = 310;
 const DAILY_REQUESTS: u64 = 15_000;
@@ -49,7 +55,11 @@ pub(crate) fn limit_info(org: &Org) -> String {
 }
 
 fn used(org: &Org) -> u64 {
-    org.calls().iter().filter(|(call, _)| !call.is_oauth()).map(|(_, count)| count).sum()
+    org.calls()
+        .iter()
+        .filter(|(call, _)| !call.is_oauth())
+        .map(|(_, count)| count)
+        .sum()
 }
 
 fn error(status: u16, code: &str, message: &str) -> Answer {
@@ -59,29 +69,38 @@ fn error(status: u16, code: &str, message: &str) -> Answer {
 /// GET .../query: `SELECT a, b FROM Organization` or User; each has one row.
 pub(crate) fn query(org: &Org, version: &str, soql: &str) -> Answer {
     let Some((fields, object)) = parse(soql) else {
-        return error(400, "MALFORMED_QUERY", "unexpected token: the simulator reads SELECT fields FROM object");
+        return error(
+            400,
+            "MALFORMED_QUERY",
+            "unexpected token: the simulator reads SELECT fields FROM object",
+        );
     };
     let Some(record) = record(org, object) else {
-        return error(400, "INVALID_TYPE", &format!("sObject type '{object}' is not supported."));
+        return error(
+            400,
+            "INVALID_TYPE",
+            &format!("sObject type '{object}' is not supported."),
+        );
     };
     let id = record.get("Id").and_then(Value::as_str).unwrap_or_default();
     let url = format!("/services/data/v{version}/sobjects/{object}/{id}");
     let mut row = Map::from_iter([("attributes".to_owned(), json!({ "type": object, "url": url }))]);
     for field in fields {
-        match record.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)) {
-            Some((name, value)) => row.insert(name.clone(), value.clone()),
-            None => {
-                let message = format!("No such column '{field}' on entity '{object}'.");
-                return error(400, "INVALID_FIELD", &message);
-            }
+        let Some((name, value)) = record.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)) else {
+            let message = format!("No such column '{field}' on entity '{object}'.");
+            return error(400, "INVALID_FIELD", &message);
         };
+        row.insert(name.clone(), value.clone());
     }
     Answer::json(200, &json!({ "totalSize": 1, "done": true, "records": [row] }))
 }
 
 /// GET .../tooling/query: nothing is kept there, so nothing is found.
 pub(crate) fn tooling_query() -> Answer {
-    Answer::json(200, &json!({ "size": 0, "totalSize": 0, "done": true, "records": [] }))
+    Answer::json(
+        200,
+        &json!({ "size": 0, "totalSize": 0, "done": true, "records": [] }),
+    )
 }
 
 /// GET .../sobjects/User/{id}.
@@ -100,7 +119,9 @@ fn parse(soql: &str) -> Option<(Vec<&str>, &str)> {
     let lower = soql.to_ascii_lowercase();
     let from = lower.find(" from ")?;
     let fields = soql.get(..from)?.trim();
-    let fields = fields.get(6..).filter(|_| lower.trim_start().starts_with("select"))?;
+    let fields = fields
+        .get(6..)
+        .filter(|_| lower.trim_start().starts_with("select"))?;
     let object = soql.get(from + 6..)?.split_whitespace().next()?;
     Some((fields.split(',').map(str::trim).collect(), object))
 }
@@ -151,8 +172,14 @@ mod tests {
 
     #[test]
     fn a_query_is_read_as_fields_and_object() {
-        assert_eq!(parse("SELECT Id, Name FROM Organization LIMIT 1"), Some((vec!["Id", "Name"], "Organization")));
-        assert_eq!(parse("select Id from User where Id = 'x'"), Some((vec!["Id"], "User")));
+        assert_eq!(
+            parse("SELECT Id, Name FROM Organization LIMIT 1"),
+            Some((vec!["Id", "Name"], "Organization"))
+        );
+        assert_eq!(
+            parse("select Id from User where Id = 'x'"),
+            Some((vec!["Id"], "User"))
+        );
         assert_eq!(parse("DELETE x FROM y"), None);
         assert_eq!(parse("SELECT Id"), None);
     }

@@ -5,27 +5,19 @@
 //! wrong with it, so that a client's own bill can be compared with the counts here.
 
 use std::{
-    io,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    extract::{ConnectInfo, Request, State},
     http::{Method, header},
     response::Response,
-    serve::{IncomingStream, Listener},
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
 };
 
 use crate::{
@@ -40,6 +32,7 @@ use crate::{
     rest,
     settings::{Compressing, SimulatorSettings},
     soap::{self, SoapRequest, envelope::unparsable},
+    wire::Wire,
 };
 
 /// Salesforce's own bound for a request.
@@ -73,8 +66,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(settings: SimulatorSettings, address: SocketAddr) -> Self {
-        let clock = Clock { started: Instant::now(), added: Mutex::default() };
-        Self { settings, address, clock, orgs: RwLock::default(), numbers: AtomicU64::new(0) }
+        let clock = Clock {
+            started: Instant::now(),
+            added: Mutex::default(),
+        };
+        Self {
+            settings,
+            address,
+            clock,
+            orgs: RwLock::default(),
+            numbers: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn base_url(&self) -> String {
@@ -123,7 +125,12 @@ impl Shared {
     }
 
     fn by(&self, fits: impl Fn(&Org) -> bool) -> Option<Arc<Org>> {
-        self.orgs.read().unwrap_or_else(PoisonError::into_inner).iter().find(|org| fits(org)).cloned()
+        self.orgs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(|org| fits(org))
+            .cloned()
     }
 
     /// The org of an access token, good or not.
@@ -143,12 +150,23 @@ pub(crate) async fn handle(
     let Ok(body) = to_bytes(body, LARGEST_REQUEST).await else {
         return Answer::new(400, "text/plain", "Maximum size of request reached.").into_response(false);
     };
-    let accepts = parts.headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let accepts = parts
+        .headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
     let compressed = shared.settings.compression == Compressing::WhenAsked && accepts.contains("gzip");
     // Some clients keep the instance URL with its slash and add another.
-    let path: Vec<&str> = parts.uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    let path: Vec<&str> = parts
+        .uri
+        .path()
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let query: Vec<(String, String)> =
-        url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()).into_owned().collect();
+        url::form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes())
+            .into_owned()
+            .collect();
     if let ["_control", what] = path[..] {
         return control::answer(&shared, &parts.method, what, &query, &body).into_response(compressed);
     }
@@ -158,7 +176,13 @@ pub(crate) async fn handle(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .map_or("", |(_, token)| token.trim());
-    let incoming = Incoming { method: &parts.method, path: &path, query: &query, bearer, body: &body };
+    let incoming = Incoming {
+        method: &parts.method,
+        path: &path,
+        query: &query,
+        bearer,
+        body: &body,
+    };
     match answer(&shared, &incoming) {
         Outcome::Now(answer) => answer.into_response(compressed),
         Outcome::Late(time, answer) => {
@@ -195,15 +219,26 @@ fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
             let org = shared
                 .by(|org| org.tokens().owns(of("refresh_token")))
                 .or_else(|| shared.by(|org| org.client_id == of("client_id")));
-            through(org.as_deref(), Call::Token, oauth::unknown_token, |org| oauth::token(shared, org, &form))
+            through(org.as_deref(), Call::Token, oauth::unknown_token, |org| {
+                oauth::token(shared, org, &form)
+            })
         }
         ["services", "oauth2", "revoke"] => {
             let form = oauth::form(incoming.body);
             let token = form.get("token").map_or("", String::as_str);
-            let org = shared.by(|org| org.tokens().owns(token)).or_else(|| shared.by_session(token));
-            through(org.as_deref(), Call::Revoke, || oauth::revoke(None, &form), |org| oauth::revoke(Some(org), &form))
+            let org = shared
+                .by(|org| org.tokens().owns(token))
+                .or_else(|| shared.by_session(token));
+            through(
+                org.as_deref(),
+                Call::Revoke,
+                || oauth::revoke(None, &form),
+                |org| oauth::revoke(Some(org), &form),
+            )
         }
-        ["services", "Soap", "m", ..] if incoming.method == Method::POST => soap_answer(shared, incoming.body),
+        ["services", "Soap", "m", ..] if incoming.method == Method::POST => {
+            soap_answer(shared, incoming.body)
+        }
         path => rest_answer(shared, path, incoming),
     }
 }
@@ -215,7 +250,9 @@ fn through(
     nobody: impl FnOnce() -> Answer,
     inside: impl FnOnce(&Org) -> Answer,
 ) -> Outcome {
-    let Some(org) = org else { return Outcome::Now(nobody()) };
+    let Some(org) = org else {
+        return Outcome::Now(nobody());
+    };
     org.count(call);
     match door(org, call) {
         Door::Open => Outcome::Now(inside(org)),
@@ -224,6 +261,9 @@ fn through(
         Door::Answer(answer) => Outcome::Now(*answer),
     }
 }
+
+const NO_SESSION: &str =
+    "Invalid Session ID found in SessionHeader: Illegal Session. Session not found, missing session hash";
 
 fn soap_answer(shared: &Shared, body: &[u8]) -> Outcome {
     let request = match std::str::from_utf8(body) {
@@ -234,7 +274,6 @@ fn soap_answer(shared: &Shared, body: &[u8]) -> Outcome {
         Ok(request) => request,
         Err(error) => return Outcome::Now(unparsable(&error.to_string())),
     };
-    const NO_SESSION: &str = "Invalid Session ID found in SessionHeader: Illegal Session. Session not found, missing session hash";
     let refused = || soap::envelope::fault("INVALID_SESSION_ID", NO_SESSION);
     let org = shared.by_session(&request.session);
     through(org.as_deref(), request.call, refused, |org| {
@@ -257,11 +296,27 @@ fn rest_answer(shared: &Shared, path: &[&str], incoming: &Incoming<'_>) -> Outco
         ["services", "data", _, "sobjects", ..] => Call::Sobject,
         _ => Call::Other,
     };
-    let of = |key: &str| incoming.query.iter().find(|(name, _)| name == key).map_or("", |(_, value)| value.as_str());
-    let session = if incoming.bearer.is_empty() { of("oauth_token") } else { incoming.bearer };
+    let of = |key: &str| {
+        incoming
+            .query
+            .iter()
+            .find(|(name, _)| name == key)
+            .map_or("", |(_, value)| value.as_str())
+    };
+    let session = if incoming.bearer.is_empty() {
+        of("oauth_token")
+    } else {
+        incoming.bearer
+    };
     let org = shared.by_session(session);
     let refused = || error_answer(call, 401, "INVALID_SESSION_ID", "Session expired or invalid");
-    let nobody = || if call == Call::Versions { rest::versions(shared) } else { refused() };
+    let nobody = || {
+        if call == Call::Versions {
+            rest::versions(shared)
+        } else {
+            refused()
+        }
+    };
     through(org.as_deref(), call, nobody, |org| {
         if call == Call::Versions {
             return rest::versions(shared).with("sforce-limit-info", rest::limit_info(org));
@@ -282,92 +337,4 @@ fn rest_answer(shared: &Shared, path: &[&str], incoming: &Incoming<'_>) -> Outco
         };
         answer.with("sforce-limit-info", rest::limit_info(org))
     })
-}
-
-/// Cuts a connection off without a goodbye.
-#[derive(Clone, Default)]
-pub(crate) struct Wire(Arc<AtomicBool>);
-
-impl Wire {
-    fn cut(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Connected<IncomingStream<'_, CuttableListener>> for Wire {
-    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().wire.clone()
-    }
-}
-
-/// A listener whose connections can be cut.
-pub(crate) struct CuttableListener(pub TcpListener);
-
-impl Listener for CuttableListener {
-    type Io = CuttableStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
-        // Answers are written in few large pieces; waiting for more would only delay the small ones.
-        let _ = stream.set_nodelay(true);
-        (CuttableStream { stream, wire: Wire::default() }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
-    }
-}
-
-pub(crate) struct CuttableStream {
-    stream: TcpStream,
-    wire: Wire,
-}
-
-impl CuttableStream {
-    /// Once cut, the socket is dropped with a reset instead of an orderly end.
-    fn check(&self) -> io::Result<()> {
-        if self.wire.0.load(Ordering::Relaxed) {
-            let _ = self.stream.set_zero_linger();
-            return Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut by a fault"));
-        }
-        Ok(())
-    }
-}
-
-impl AsyncRead for CuttableStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for CuttableStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }

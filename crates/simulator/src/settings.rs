@@ -42,7 +42,7 @@ impl Default for SimulatorSettings {
             seed: 1,
             greatest_version: 670,
             pace: RetrievePace::default(),
-            access_token_lifetime: Duration::from_secs(7_200),
+            access_token_lifetime: Duration::from_hours(2),
             most_files: 10_000,
             compression: Compressing::WhenAsked,
         }

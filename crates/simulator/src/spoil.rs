@@ -48,12 +48,16 @@ pub(crate) fn zip(fault: &Fault, top: &str, entries: Entries) -> Pieces {
             zip.truncate(zip.len() / 2);
             End::Break
         }),
-        FaultKind::ZipWithDotdot => {
-            with(entries, format!("{top}classes/../../../../tmp/escaped.cls"), Content::Bytes(b"class A {}".to_vec()))
-        }
-        FaultKind::ZipBomb => {
-            with(entries, format!("{top}staticresources/Bomb.resource"), Content::Zeros(fault.bytes.unwrap_or(BOMB)))
-        }
+        FaultKind::ZipWithDotdot => with(
+            entries,
+            format!("{top}classes/../../../../tmp/escaped.cls"),
+            Content::Bytes(b"class A {}".to_vec()),
+        ),
+        FaultKind::ZipBomb => with(
+            entries,
+            format!("{top}staticresources/Bomb.resource"),
+            Content::Zeros(fault.bytes.unwrap_or(BOMB)),
+        ),
         FaultKind::XmlWithEntities => {
             let laughs = "<?xml version=\"1.0\"?>\n<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">\
                 <!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;\"><!ENTITY f SYSTEM \"file:///etc/passwd\">]>\n\
@@ -61,7 +65,11 @@ pub(crate) fn zip(fault: &Fault, top: &str, entries: Entries) -> Pieces {
             replaced(entries, laughs.as_bytes().to_vec())
         }
         FaultKind::Xml10000Levels => {
-            let deep = format!("<?xml version=\"1.0\"?>\n{}{}\n", "<a>".repeat(LEVELS), "</a>".repeat(LEVELS));
+            let deep = format!(
+                "<?xml version=\"1.0\"?>\n{}{}\n",
+                "<a>".repeat(LEVELS),
+                "</a>".repeat(LEVELS)
+            );
             replaced(entries, deep.into_bytes())
         }
         _ => Box::new(ZipPieces::new(entries)),
@@ -69,7 +77,9 @@ pub(crate) fn zip(fault: &Fault, top: &str, entries: Entries) -> Pieces {
 }
 
 fn with(entries: Entries, path: String, content: Content) -> Pieces {
-    Box::new(ZipPieces::new(entries.chain(std::iter::once(Ok(ZipEntry { path, content })))))
+    Box::new(ZipPieces::new(
+        entries.chain(std::iter::once(Ok(ZipEntry { path, content }))),
+    ))
 }
 
 /// The first XML file after package.xml gets another content.
@@ -109,9 +119,15 @@ fn whole(entries: Entries, spoil: impl FnOnce(&mut Vec<u8>) -> End) -> Pieces {
         }
     }
     let end = spoil(&mut zip);
-    let mut pieces: Vec<io::Result<Bytes>> = zip.chunks(PIECE).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let mut pieces: Vec<io::Result<Bytes>> = zip
+        .chunks(PIECE)
+        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+        .collect();
     if end == End::Break {
-        pieces.push(Err(io::Error::new(io::ErrorKind::ConnectionReset, "broken off by a fault")));
+        pieces.push(Err(io::Error::new(
+            io::ErrorKind::ConnectionReset,
+            "broken off by a fault",
+        )));
     }
     Box::new(pieces.into_iter())
 }

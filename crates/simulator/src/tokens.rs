@@ -72,7 +72,12 @@ impl Tokens {
         self.refresh == token || self.spent.contains(token)
     }
 
-    pub(crate) fn refresh(&mut self, token: &str, now: Duration, lifetime: Duration) -> Result<Issued, Refused> {
+    pub(crate) fn refresh(
+        &mut self,
+        token: &str,
+        now: Duration,
+        lifetime: Duration,
+    ) -> Result<Issued, Refused> {
         if self.spent.contains(token) {
             self.revoke_all();
             return Err(Refused::Reused);
@@ -87,15 +92,23 @@ impl Tokens {
             Rotation::Off => None,
             Rotation::On => {
                 let fresh = refresh_token(&mut self.numbers);
-                self.spent.insert(std::mem::replace(&mut self.refresh, fresh.clone()));
+                self.spent
+                    .insert(std::mem::replace(&mut self.refresh, fresh.clone()));
                 Some(fresh)
             }
         };
-        Ok(Issued { access: self.issue(now, lifetime), refresh: rotated })
+        Ok(Issued {
+            access: self.issue(now, lifetime),
+            refresh: rotated,
+        })
     }
 
     fn issue(&mut self, now: Duration, lifetime: Duration) -> String {
-        let access = format!("{}!AQ{}", &self.organization_id[..15], letters(&mut self.numbers, 94));
+        let access = format!(
+            "{}!AQ{}",
+            &self.organization_id[..15],
+            letters(&mut self.numbers, 94)
+        );
         self.access.retain(|_, end| *end > now);
         self.access.insert(access.clone(), now + lifetime);
         access
@@ -140,14 +153,16 @@ fn refresh_token(numbers: &mut Numbers) -> String {
 }
 
 fn letters(numbers: &mut Numbers, count: usize) -> String {
-    (0..count).map(|_| char::from(LETTERS[numbers.below(LETTERS.len())])).collect()
+    (0..count)
+        .map(|_| char::from(LETTERS[numbers.below(LETTERS.len())]))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn tokens(rotation: Rotation) -> Tokens {
         Tokens::new("00D000000000062EAA", 1, rotation)
@@ -174,7 +189,10 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(tokens.refresh(&first, Duration::ZERO, HOUR), Err(Refused::Reused));
         assert!(!tokens.is_good(&issued.access, Duration::ZERO));
-        assert_eq!(tokens.refresh(&second, Duration::ZERO, HOUR), Err(Refused::Revoked));
+        assert_eq!(
+            tokens.refresh(&second, Duration::ZERO, HOUR),
+            Err(Refused::Revoked)
+        );
         let third = tokens.reauthorize();
         assert!(tokens.refresh(&third, Duration::ZERO, HOUR).is_ok());
     }

@@ -69,10 +69,22 @@ struct Table {
 static TABLE: LazyLock<Table> = LazyLock::new(|| read_table(include_str!("types.tsv")));
 
 fn read_table(text: &'static str) -> Table {
-    let lines: Vec<Vec<&'static str>> = text.lines().skip(1).map(|line| line.split('\t').collect()).collect();
-    let by_name: HashMap<&'static str, TypeId> =
-        lines.iter().enumerate().map(|(at, columns)| (columns[0], TypeId(at as u16))).collect();
-    let holder_of = |folder: &str| lines.iter().position(|other| other[4] == folder).map(|at| TypeId(at as u16));
+    let lines: Vec<Vec<&'static str>> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split('\t').collect())
+        .collect();
+    let by_name: HashMap<&'static str, TypeId> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, columns)| (columns[0], TypeId(at as u16)))
+        .collect();
+    let holder_of = |folder: &str| {
+        lines
+            .iter()
+            .position(|other| other[4] == folder)
+            .map(|at| TypeId(at as u16))
+    };
     let rows: Vec<TypeRow> = lines
         .iter()
         .map(|columns| TypeRow {
@@ -84,7 +96,11 @@ fn read_table(text: &'static str) -> Table {
             parent: by_name.get(columns[5]).copied().or_else(|| holder_of(columns[0])),
             element: columns[6],
             always_described: columns[7] == "usual",
-            dates: if columns[8] == "none" { Dates::Epoch } else { Dates::Own },
+            dates: if columns[8] == "none" {
+                Dates::Epoch
+            } else {
+                Dates::Own
+            },
             prefix: if columns[9].is_empty() { "0zz" } else { columns[9] },
         })
         .collect();
@@ -94,10 +110,18 @@ fn read_table(text: &'static str) -> Table {
         match (row.shape, row.parent) {
             (Shape::Child, Some(parent)) => children.entry(parent).or_default().push(TypeId(at as u16)),
             (Shape::Folder, _) | (Shape::Child, None) => {}
-            _ => by_directory.entry(row.directory).or_default().push(TypeId(at as u16)),
+            _ => by_directory
+                .entry(row.directory)
+                .or_default()
+                .push(TypeId(at as u16)),
         }
     }
-    Table { rows, by_name, children, by_directory }
+    Table {
+        rows,
+        by_name,
+        children,
+        by_directory,
+    }
 }
 
 fn shape(word: &str) -> Shape {
@@ -171,7 +195,12 @@ mod tests {
         assert_eq!(report.row().folder_type.unwrap().name(), "ReportFolder");
         assert_eq!(report.row().folder_type.unwrap().row().parent, Some(report));
         let object = TypeId::named("CustomObject").unwrap();
-        assert!(object.children().iter().any(|child| child.name() == "CustomField"));
+        assert!(
+            object
+                .children()
+                .iter()
+                .any(|child| child.name() == "CustomField")
+        );
         assert_eq!(TypeId::in_directory("classes")[0].name(), "ApexClass");
     }
 }

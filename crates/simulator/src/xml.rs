@@ -61,7 +61,9 @@ impl Element {
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
             }
         }
-        open.pop().and_then(|mut document| document.children.pop()).ok_or(XmlError::Empty)
+        open.pop()
+            .and_then(|mut document| document.children.pop())
+            .ok_or(XmlError::Empty)
     }
 
     /// The first child of that local name.
@@ -81,7 +83,10 @@ impl Element {
 }
 
 fn named(name: &str) -> Element {
-    Element { name: name.to_owned(), ..Element::default() }
+    Element {
+        name: name.to_owned(),
+        ..Element::default()
+    }
 }
 
 fn entity_char(entity: &quick_xml::events::BytesRef<'_>) -> Result<char, XmlError> {
@@ -109,16 +114,23 @@ mod tests {
 
     #[test]
     fn prefixes_are_ignored_and_entities_read() {
-        let tree = Element::parse("<?xml version='1.0'?><e:a xmlns:e='x'><e:b>x &amp; &#65;</e:b><b/></e:a>").unwrap();
+        let tree = Element::parse("<?xml version='1.0'?><e:a xmlns:e='x'><e:b>x &amp; &#65;</e:b><b/></e:a>")
+            .unwrap();
         assert_eq!(tree.name, "a");
-        assert_eq!(tree.all("b").map(|b| b.text.as_str()).collect::<Vec<_>>(), ["x & A", ""]);
+        assert_eq!(
+            tree.all("b").map(|b| b.text.as_str()).collect::<Vec<_>>(),
+            ["x & A", ""]
+        );
         assert_eq!(tree.text_of("b"), "x & A");
     }
 
     #[test]
     fn what_is_not_xml_is_refused_with_a_reason() {
         assert!(matches!(Element::parse(""), Err(XmlError::Empty)));
-        assert!(matches!(Element::parse("<a>"), Err(XmlError::Unclosed | XmlError::Syntax(_))));
+        assert!(matches!(
+            Element::parse("<a>"),
+            Err(XmlError::Unclosed | XmlError::Syntax(_))
+        ));
         assert!(matches!(Element::parse("<a>&x;</a>"), Err(XmlError::Entity(_))));
         assert!(matches!(Element::parse(&"<a>".repeat(100)), Err(XmlError::Deep)));
     }

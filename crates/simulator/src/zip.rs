@@ -32,7 +32,10 @@ pub(crate) struct ZipEntry {
 
 impl From<SourceFile> for ZipEntry {
     fn from(file: SourceFile) -> Self {
-        Self { path: file.path, content: Content::Bytes(file.bytes) }
+        Self {
+            path: file.path,
+            content: Content::Bytes(file.bytes),
+        }
     }
 }
 
@@ -51,7 +54,13 @@ where
 {
     pub(crate) fn new(entries: I) -> Self {
         let packer = Compress::new(Compression::new(3), false);
-        Self { entries: Some(entries), central: Vec::new(), count: 0, offset: 0, packer }
+        Self {
+            entries: Some(entries),
+            central: Vec::new(),
+            count: 0,
+            offset: 0,
+            packer,
+        }
     }
 
     fn add(&mut self, entry: &ZipEntry, out: &mut Vec<u8>) -> io::Result<()> {
@@ -118,7 +127,10 @@ where
         loop {
             out.reserve(bytes.len() / 2 + 4_096);
             let before = self.packer.total_in();
-            let status = self.packer.compress_vec(bytes, out, flush).map_err(io::Error::other)?;
+            let status = self
+                .packer
+                .compress_vec(bytes, out, flush)
+                .map_err(io::Error::other)?;
             bytes = &bytes[(self.packer.total_in() - before) as usize..];
             match (flush, status) {
                 (FlushCompress::Finish, Status::StreamEnd) => return Ok(()),
@@ -181,5 +193,7 @@ fn put32(out: &mut Vec<u8>, number: u32) {
 
 /// Whether a path of a tree is a meta file.
 pub(crate) fn is_meta(path: &str) -> bool {
-    Path::new(path).file_name().is_some_and(|name| name.to_string_lossy().ends_with("-meta.xml"))
+    Path::new(path)
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().ends_with("-meta.xml"))
 }

@@ -38,12 +38,17 @@ pub(crate) fn files(org: &GeneratedOrg, member: MemberId, part: &Part) -> Vec<So
     match kind.row().shape {
         Shape::Folder => vec![one(format!("{path}-meta.xml"), folder(kind, &name, &mut numbers))],
         Shape::Meta | Shape::Document => vec![
-            one(path.clone(), body(kind, &name, org.generation_of(member), &mut numbers)),
+            one(
+                path.clone(),
+                body(kind, &name, org.generation_of(member), &mut numbers),
+            ),
             one(format!("{path}-meta.xml"), meta(kind, &name, &mut numbers)),
         ],
         Shape::Bundle => bundle(kind, &name, org.generation_of(member), &mut numbers),
         Shape::Child => Vec::new(),
-        Shape::File if kind.children().is_empty() => vec![one(path, document(org, member, &name, &mut numbers))],
+        Shape::File if kind.children().is_empty() => {
+            vec![one(path, document(org, member, &name, &mut numbers))]
+        }
         Shape::File => vec![one(path, objects::file(org, member, part, &mut numbers))],
     }
 }
@@ -52,10 +57,21 @@ fn folder(kind: TypeId, name: &str, numbers: &mut Numbers) -> Vec<u8> {
     let mut xml = Markup::document(kind.name());
     xml.leaf("accessType", "Public");
     if matches!(kind.name(), "ReportFolder" | "DashboardFolder") {
-        let share = [("accessLevel", "Manage"), ("sharedTo", "AllInternalUsers"), ("sharedToType", "Group")];
+        let share = [
+            ("accessLevel", "Manage"),
+            ("sharedTo", "AllInternalUsers"),
+            ("sharedToType", "Group"),
+        ];
         xml.group("folderShares", &share);
     }
-    xml.leaf("name", &format!("{} {}", name.rsplit('/').next().unwrap_or(name), talk(numbers, 40)));
+    xml.leaf(
+        "name",
+        &format!(
+            "{} {}",
+            name.rsplit('/').next().unwrap_or(name),
+            talk(numbers, 40)
+        ),
+    );
     if kind.name() != "ReportFolder" {
         xml.leaf("publicFolderAccess", "ReadOnly");
     }
@@ -63,14 +79,25 @@ fn folder(kind: TypeId, name: &str, numbers: &mut Numbers) -> Vec<u8> {
 }
 
 fn meta(kind: TypeId, name: &str, numbers: &mut Numbers) -> Vec<u8> {
-    let mut xml = Markup::document(if kind.row().shape == Shape::Document { "Document" } else { kind.name() });
+    let mut xml = Markup::document(if kind.row().shape == Shape::Document {
+        "Document"
+    } else {
+        kind.name()
+    });
     match kind.name() {
         "ApexClass" | "ApexTrigger" => xml.leaf("apiVersion", "60.0").leaf("status", "Active"),
         "EmailTemplate" => {
-            xml.leaf("available", "true").leaf("description", &talk(numbers, 120)).leaf("encodingKey", "UTF-8");
-            xml.leaf("name", name).leaf("style", "none").leaf("subject", &talk(numbers, 40)).leaf("type", "text")
+            xml.leaf("available", "true")
+                .leaf("description", &talk(numbers, 120))
+                .leaf("encodingKey", "UTF-8");
+            xml.leaf("name", name)
+                .leaf("style", "none")
+                .leaf("subject", &talk(numbers, 40))
+                .leaf("type", "text")
         }
-        "StaticResource" => xml.leaf("cacheControl", "Public").leaf("contentType", "text/plain"),
+        "StaticResource" => xml
+            .leaf("cacheControl", "Public")
+            .leaf("contentType", "text/plain"),
         _ => xml.leaf("description", &talk(numbers, 120)).leaf("label", name),
     };
     xml.finish()
@@ -82,7 +109,9 @@ fn body(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec
     let length = 600 + numbers.below(1_800);
     let mut text = match kind.name() {
         "ApexClass" => format!("/** night {generation} */\npublic with sharing class {plain} {{\n"),
-        "ApexTrigger" => format!("/** night {generation} */\ntrigger {plain} on Account (before insert) {{\n"),
+        "ApexTrigger" => {
+            format!("/** night {generation} */\ntrigger {plain} on Account (before insert) {{\n")
+        }
         "ApexPage" => format!("<apex:page>\n<!-- night {generation} -->\n"),
         "ApexComponent" => format!("<apex:component>\n<!-- night {generation} -->\n"),
         _ => format!("{plain}, night {generation}\n"),
@@ -90,14 +119,17 @@ fn body(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec
     while text.len() < length {
         let number = numbers.below(1_000);
         let sentence = talk(numbers, 50);
-        text.push_str(&match kind.name() {
+        let line = match kind.name() {
             "ApexClass" => format!(
                 "    // {sentence}\n    public Integer step{number}(Integer given) {{\n        return given + {number};\n    }}\n"
             ),
             "ApexTrigger" => format!("    // {sentence}\n    System.debug({number});\n"),
-            "ApexPage" | "ApexComponent" => format!("<p title=\"{number}\">{}</p>\n", sentence.replace('&', "and")),
+            "ApexPage" | "ApexComponent" => {
+                format!("<p title=\"{number}\">{}</p>\n", sentence.replace('&', "and"))
+            }
             _ => format!("{sentence}\n"),
-        });
+        };
+        text.push_str(&line);
     }
     text.push_str(match kind.name() {
         "ApexClass" | "ApexTrigger" => "}\n",
@@ -109,7 +141,11 @@ fn body(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec
 }
 
 fn bundle(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec<SourceFile> {
-    let endings = if kind.name() == "AuraDefinitionBundle" { AURA } else { LIGHTNING };
+    let endings = if kind.name() == "AuraDefinitionBundle" {
+        AURA
+    } else {
+        LIGHTNING
+    };
     endings
         .iter()
         .map(|ending| {
@@ -124,12 +160,27 @@ fn bundle(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> V
                     }
                     xml.finish()
                 }
-                ".html" => format!("<template>\n    <p>{}</p>\n</template>\n", sentence.replace('&', "and")).into(),
-                ".cmp" => format!("<aura:component>\n    <p>{}</p>\n</aura:component>\n", sentence.replace('&', "and")).into(),
+                ".html" => format!(
+                    "<template>\n    <p>{}</p>\n</template>\n",
+                    sentence.replace('&', "and")
+                )
+                .into(),
+                ".cmp" => format!(
+                    "<aura:component>\n    <p>{}</p>\n</aura:component>\n",
+                    sentence.replace('&', "and")
+                )
+                .into(),
                 ".css" => format!(".tile {{ margin: {}px; }} /* {sentence} */\n", numbers.below(40)).into(),
-                _ => format!("// night {generation}: {sentence}\nexport default {};\n", numbers.below(1_000)).into(),
+                _ => format!(
+                    "// night {generation}: {sentence}\nexport default {};\n",
+                    numbers.below(1_000)
+                )
+                .into(),
             };
-            SourceFile { path: format!("{}/{name}/{name}{ending}", kind.row().directory), bytes }
+            SourceFile {
+                path: format!("{}/{name}/{name}{ending}", kind.row().directory),
+                bytes,
+            }
         })
         .collect()
 }
@@ -138,27 +189,54 @@ fn bundle(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> V
 fn document(org: &GeneratedOrg, member: MemberId, name: &str, numbers: &mut Numbers) -> Vec<u8> {
     let kind = member.kind;
     let names = org.names();
-    let root = if kind.name() == "Settings" { format!("{name}Settings") } else { kind.name().to_owned() };
+    let root = if kind.name() == "Settings" {
+        format!("{name}Settings")
+    } else {
+        kind.name().to_owned()
+    };
     let mut xml = Markup::document(&root);
-    xml.leaf("description", &format!("Night {}: {}", org.generation_of(member), talk(numbers, 200)));
+    xml.leaf(
+        "description",
+        &format!("Night {}: {}", org.generation_of(member), talk(numbers, 200)),
+    );
     let many = |wanted: &str, at_most: u32| {
         let kind = TypeId::named(wanted);
-        let have = kind.and_then(|kind| org.base.get(&kind)).copied().unwrap_or(0).min(at_most);
-        kind.into_iter().flat_map(move |kind| (0..have).map(move |slot| (kind, slot))).collect::<Vec<_>>()
+        let have = kind
+            .and_then(|kind| org.base.get(&kind))
+            .copied()
+            .unwrap_or(0)
+            .min(at_most);
+        kind.into_iter()
+            .flat_map(move |kind| (0..have).map(move |slot| (kind, slot)))
+            .collect::<Vec<_>>()
     };
     match kind.name() {
         "Profile" | "PermissionSet" => {
             let rows = if kind.name() == "Profile" { 12 } else { 6 };
             for (of, slot) in many("ApexClass", rows) {
-                xml.group("classAccesses", &[("apexClass", &names.name(of, slot)), ("enabled", yes(numbers))]);
+                xml.group(
+                    "classAccesses",
+                    &[("apexClass", &names.name(of, slot)), ("enabled", yes(numbers))],
+                );
             }
             for (of, slot) in many("CustomField", rows) {
                 let field = names.name(of, slot);
-                xml.group("fieldPermissions", &[("editable", yes(numbers)), ("field", &field), ("readable", "true")]);
+                xml.group(
+                    "fieldPermissions",
+                    &[
+                        ("editable", yes(numbers)),
+                        ("field", &field),
+                        ("readable", "true"),
+                    ],
+                );
             }
             for (of, slot) in many("CustomObject", rows) {
                 let object = names.name(of, slot);
-                let rights = [("allowCreate", yes(numbers)), ("allowRead", "true"), ("object", object.as_str())];
+                let rights = [
+                    ("allowCreate", yes(numbers)),
+                    ("allowRead", "true"),
+                    ("object", object.as_str()),
+                ];
                 xml.group("objectPermissions", &rights);
             }
             xml.leaf("label", name);
@@ -166,7 +244,9 @@ fn document(org: &GeneratedOrg, member: MemberId, name: &str, numbers: &mut Numb
         "Layout" => {
             let object = names.object(member.slot);
             for section in 0..3 {
-                xml.open("layoutSections").leaf("customLabel", "true").leaf("label", &format!("Part {section} of {object}"));
+                xml.open("layoutSections")
+                    .leaf("customLabel", "true")
+                    .leaf("label", &format!("Part {section} of {object}"));
                 xml.open("layoutColumns");
                 for _ in 0..4 {
                     let field = format!("{}_{}__c", names.word(kind, member.slot), numbers.below(500));
@@ -179,27 +259,44 @@ fn document(org: &GeneratedOrg, member: MemberId, name: &str, numbers: &mut Numb
             for _ in 0..6 {
                 xml.group("columns", &[("field", &talk(numbers, 14).replace(' ', "_"))]);
             }
-            xml.leaf("format", "Summary").leaf("name", name.rsplit('/').next().unwrap_or(name));
+            xml.leaf("format", "Summary")
+                .leaf("name", name.rsplit('/').next().unwrap_or(name));
         }
         "Flow" => {
             for step in 0..4 {
                 let label = talk(numbers, 60);
-                xml.open("assignments").leaf("name", &format!("step_{step}")).leaf("label", &label);
-                xml.group("assignmentItems", &[("assignToReference", "amount"), ("operator", "Add")]);
+                xml.open("assignments")
+                    .leaf("name", &format!("step_{step}"))
+                    .leaf("label", &label);
+                xml.group(
+                    "assignmentItems",
+                    &[("assignToReference", "amount"), ("operator", "Add")],
+                );
                 xml.close();
             }
-            xml.leaf("label", name).leaf("processType", "AutoLaunchedFlow").leaf("status", "Active");
+            xml.leaf("label", name)
+                .leaf("processType", "AutoLaunchedFlow")
+                .leaf("status", "Active");
         }
         "CustomMetadata" => {
             xml.leaf("label", name);
             for field in 0..4 {
-                xml.group("values", &[("field", &format!("Field_{field}__c")), ("value", &talk(numbers, 60))]);
+                xml.group(
+                    "values",
+                    &[
+                        ("field", &format!("Field_{field}__c")),
+                        ("value", &talk(numbers, 60)),
+                    ],
+                );
             }
         }
         "StandardValueSet" | "GlobalValueSet" => {
             for value in 0..6 {
                 let label = format!("{} {value}", talk(numbers, 12));
-                xml.group("standardValue", &[("fullName", &label), ("default", "false"), ("label", &label)]);
+                xml.group(
+                    "standardValue",
+                    &[("fullName", &label), ("default", "false"), ("label", &label)],
+                );
             }
         }
         _ => {

@@ -9,10 +9,7 @@ use super::{
     generated::{GeneratedOrg, Mark},
     plan::{Life, PLAN, planned},
 };
-use crate::{
-    mix::mix,
-    types::TypeId,
-};
+use crate::{mix::mix, types::TypeId};
 
 /// Of a hundred components that the night touches: how many go, and how many new ones come instead of a change.
 const GO: u64 = 15;
@@ -36,7 +33,8 @@ impl GeneratedOrg {
                 }
             }
         }
-        if changes.is_empty() && bound > 0
+        if changes.is_empty()
+            && bound > 0
             && let Some(first) = TypeId::named("ApexClass").map(|kind| MemberId { kind, slot: 0 })
             && next.alive(first)
         {
@@ -47,7 +45,9 @@ impl GeneratedOrg {
     }
 
     fn touch(&mut self, member: MemberId, lot: u64, changes: &mut Vec<Change>) {
-        let Some(planned) = planned(member.kind) else { return };
+        let Some(planned) = planned(member.kind) else {
+            return;
+        };
         let standard = planned.name == "CustomObject" && member.slot < self.names().standard_objects();
         match planned.life {
             Life::Hollow => {}
@@ -70,7 +70,10 @@ impl GeneratedOrg {
     }
 
     fn come(&mut self, kind: TypeId, changes: &mut Vec<Change>) {
-        let member = MemberId { kind, slot: self.slots(kind) };
+        let member = MemberId {
+            kind,
+            slot: self.slots(kind),
+        };
         *self.added.entry(kind).or_default() += 1;
         let orphan = super::Inventory::parent(self, member).is_some_and(|parent| !self.alive(parent));
         if orphan {
@@ -84,7 +87,11 @@ impl GeneratedOrg {
 
     fn change(&self, member: MemberId, change: ChangeKind) -> Change {
         let full_name = self.names().name(member.kind, member.slot);
-        Change { kind: member.kind.name().to_owned(), full_name, change }
+        Change {
+            kind: member.kind.name().to_owned(),
+            full_name,
+            change,
+        }
     }
 }
 
@@ -116,18 +123,21 @@ mod tests {
                         let files = org.files(parent, &Part::Children(vec![member])).unwrap();
                         crate::mix::mix_bytes(1, &files[0].bytes)
                     }
-                    _ if kind.children().is_empty() => {
-                        org.files(member, &Part::Whole).unwrap().iter().fold(0, |n, file| {
-                            mix(n, crate::mix::mix_bytes(1, &file.bytes))
-                        })
-                    }
+                    _ if kind.children().is_empty() => org
+                        .files(member, &Part::Whole)
+                        .unwrap()
+                        .iter()
+                        .fold(0, |n, file| mix(n, crate::mix::mix_bytes(1, &file.bytes))),
                     _ => {
                         let file = org.files(member, &Part::Whole).unwrap().remove(0);
                         let text = String::from_utf8(file.bytes).unwrap();
                         cut(&text, kind).unwrap().rest_number(&text)
                     }
                 };
-                all.insert((listed.kind.into_owned(), listed.full_name), (number, listed.modified));
+                all.insert(
+                    (listed.kind.into_owned(), listed.full_name),
+                    (number, listed.modified),
+                );
             }
         }
         all
@@ -159,7 +169,10 @@ mod tests {
             let (next, changes) = org.evolve(0.1);
             let after = everything(&next);
             assert!(changes.len() > 50, "{}", changes.len());
-            assert_eq!(changes.iter().cloned().collect::<BTreeSet<_>>(), compare(&before, &after));
+            assert_eq!(
+                changes.iter().cloned().collect::<BTreeSet<_>>(),
+                compare(&before, &after)
+            );
             assert_eq!(after.len() as u64, next.counts().values().sum::<u64>());
             org = next;
         }
@@ -170,10 +183,14 @@ mod tests {
         let org = GeneratedOrg::new(11, 1_500);
         let before = everything(&org);
         let (next, changes) = org.evolve(0.2);
-        let touched: BTreeSet<(String, String)> =
-            changes.into_iter().map(|change| (change.kind, change.full_name)).collect();
+        let touched: BTreeSet<(String, String)> = changes
+            .into_iter()
+            .map(|change| (change.kind, change.full_name))
+            .collect();
         for (name, (_, date)) in everything(&next) {
-            let Some((_, old)) = before.get(&name) else { continue };
+            let Some((_, old)) = before.get(&name) else {
+                continue;
+            };
             if let (Some(date), Some(old)) = (date, old) {
                 assert_eq!(date > *old, touched.contains(&name), "{name:?}");
             }

@@ -44,9 +44,15 @@ pub struct ExtraType {
 impl Extra {
     /// An unmanaged member with one XML file at its usual place.
     pub fn new(kind: &str, full_name: &str, content: impl Into<Vec<u8>>) -> Self {
-        let path = TypeId::named(kind)
-            .map_or_else(|| format!("{kind}/{full_name}"), |kind| super::place::file_name(kind, full_name));
-        let path = if kind.ends_with("Folder") { format!("{path}-meta.xml") } else { path };
+        let path = TypeId::named(kind).map_or_else(
+            || format!("{kind}/{full_name}"),
+            |kind| super::place::file_name(kind, full_name),
+        );
+        let path = if kind.ends_with("Folder") {
+            format!("{path}-meta.xml")
+        } else {
+            path
+        };
         Self {
             kind: kind.to_owned(),
             full_name: full_name.to_owned(),
@@ -58,7 +64,10 @@ impl Extra {
             nil_file_name: false,
             listed_times: 1,
             modified: Some(date_of(0, 1)),
-            files: vec![SourceFile { path, bytes: content.into() }],
+            files: vec![SourceFile {
+                path,
+                bytes: content.into(),
+            }],
         }
     }
 
@@ -146,13 +155,20 @@ impl Quirk {
         let plain = |kind: &str, name: &str| Extra::new(kind, name, xml(kind, name));
         match self {
             Quirk::ManagedLayout => vec![
-                Extra::new("Layout", "SBQQ__Quote__c-SBQQ__Quote Layout", xml("Layout", "Quote"))
-                    .listed_as("SBQQ__Quote__c-Quote Layout")
-                    .in_package("SBQQ"),
+                Extra::new(
+                    "Layout",
+                    "SBQQ__Quote__c-SBQQ__Quote Layout",
+                    xml("Layout", "Quote"),
+                )
+                .listed_as("SBQQ__Quote__c-Quote Layout")
+                .in_package("SBQQ"),
             ],
             Quirk::RecordTwins => vec![
                 plain("CustomMetadata", "Setting.Default").dated(None),
-                plain("CustomMetadata", "Setting.ns__Default").listed_as("Setting.Default").in_package("ns").dated(None),
+                plain("CustomMetadata", "Setting.ns__Default")
+                    .listed_as("Setting.Default")
+                    .in_package("ns")
+                    .dated(None),
             ],
             Quirk::DeepDashboards => vec![
                 plain("DashboardFolder", "top"),
@@ -161,20 +177,37 @@ impl Quirk {
                 plain("Dashboard", "top/su/su1/Deep"),
                 Extra::new("ReportFolder", "top", shared_folder()),
             ],
-            Quirk::NilFileName => vec![Extra { nil_file_name: true, ..plain("Prompt", "Welcome_Mat") }],
+            Quirk::NilFileName => vec![Extra {
+                nil_file_name: true,
+                ..plain("Prompt", "Welcome_Mat")
+            }],
             Quirk::NilType => {
-                vec![Extra { nil_type: true, nil_file_name: true, ..plain("AnimationRule", "_Default") }]
+                vec![Extra {
+                    nil_type: true,
+                    nil_file_name: true,
+                    ..plain("AnimationRule", "_Default")
+                }]
             }
             Quirk::DoubledPackages => ["npe01", "npo02"]
-                .map(|name| Extra { listed_times: 2, ..plain("InstalledPackage", name) })
+                .map(|name| Extra {
+                    listed_times: 2,
+                    ..plain("InstalledPackage", name)
+                })
                 .into_iter()
                 .collect(),
             Quirk::OddLayouts => vec![
-                plain("Layout", "Account-%5E ° %21 %22 § %24 %25 %26 %2F %28 %29 %3D %3F ä ß 製"),
+                plain(
+                    "Layout",
+                    "Account-%5E ° %21 %22 § %24 %25 %26 %2F %28 %29 %3D %3F ä ß 製",
+                ),
                 plain("Layout", "Broker__c-v1%2E1 Broker Layout"),
             ],
             Quirk::ParenthesesProfile => {
-                vec![plain("Profile", "My%28awesome%29profile").listed_as("My(awesome)profile").found_as_listed()]
+                vec![
+                    plain("Profile", "My%28awesome%29profile")
+                        .listed_as("My(awesome)profile")
+                        .found_as_listed(),
+                ]
             }
             Quirk::NextRelease => ["One", "Two", "Three"]
                 .map(|name| {

@@ -45,14 +45,21 @@ struct Entry {
 
 impl FolderOrg {
     /// Reads a tree. `before` is the night before, whose dates are kept where nothing changed.
-    pub(crate) fn read(root: &Path, before: Option<&FolderOrg>, generation: u32) -> Result<Self, SimulatorError> {
+    pub(crate) fn read(
+        root: &Path,
+        before: Option<&FolderOrg>,
+        generation: u32,
+    ) -> Result<Self, SimulatorError> {
         let files = walk(root)?;
         let known: HashSet<&str> = files.iter().map(String::as_str).collect();
         let mut members: BTreeMap<(TypeId, String), Vec<String>> = BTreeMap::new();
         let mut unplaced = Vec::new();
         for file in &files {
             match place(file, &|path| known.contains(path)) {
-                Some(placed) => members.entry((placed.kind, placed.full_name)).or_default().push(file.clone()),
+                Some(placed) => members
+                    .entry((placed.kind, placed.full_name))
+                    .or_default()
+                    .push(file.clone()),
                 None if file.contains('/') => unplaced.push(file.clone()),
                 None => {}
             }
@@ -60,14 +67,19 @@ impl FolderOrg {
         if members.is_empty() {
             return Err(SimulatorError::EmptyFolder(root.to_owned()));
         }
-        let mut org =
-            Self { root: root.to_owned(), entries: BTreeMap::new(), index: HashMap::new(), unplaced };
+        let mut org = Self {
+            root: root.to_owned(),
+            entries: BTreeMap::new(),
+            index: HashMap::new(),
+            unplaced,
+        };
         for ((kind, full_name), files) in members {
             org.add_member(kind, full_name, files)?;
         }
         for (&kind, entries) in &mut org.entries {
             for entry in entries {
-                entry.generation = match before.and_then(|before| before.entry_named(kind, &entry.full_name)) {
+                entry.generation = match before.and_then(|before| before.entry_named(kind, &entry.full_name))
+                {
                     Some(old) if old.content == entry.content => old.generation,
                     _ => generation,
                 };
@@ -76,7 +88,12 @@ impl FolderOrg {
         Ok(org)
     }
 
-    fn add_member(&mut self, kind: TypeId, full_name: String, files: Vec<String>) -> Result<(), SimulatorError> {
+    fn add_member(
+        &mut self,
+        kind: TypeId,
+        full_name: String,
+        files: Vec<String>,
+    ) -> Result<(), SimulatorError> {
         let mut content = 0;
         let mut cut_file = None;
         for file in &files {
@@ -89,7 +106,16 @@ impl FolderOrg {
                 cut_file = Some((text, cut));
             }
         }
-        let parent = self.push(kind, Entry { full_name, files, parent: None, content, generation: 0 });
+        let parent = self.push(
+            kind,
+            Entry {
+                full_name,
+                files,
+                parent: None,
+                content,
+                generation: 0,
+            },
+        );
         if let Some((text, cut)) = cut_file {
             let (parent_name, files) = {
                 let entry = self.entry(parent);
@@ -98,7 +124,13 @@ impl FolderOrg {
             for slice in cut.slices {
                 let content = mix_bytes(1, text[slice.range].as_bytes());
                 let full_name = child_name(slice.kind, &parent_name, &slice.key);
-                let child = Entry { full_name, files: files.clone(), parent: Some(parent), content, generation: 0 };
+                let child = Entry {
+                    full_name,
+                    files: files.clone(),
+                    parent: Some(parent),
+                    content,
+                    generation: 0,
+                };
                 self.push(slice.kind, child);
             }
         }
@@ -127,7 +159,10 @@ impl FolderOrg {
     }
 
     fn cut(&self, kind: TypeId, file: &str, bytes: Vec<u8>) -> Result<(String, Cut), SimulatorError> {
-        let bad = |reason: String| SimulatorError::Xml { path: self.root.join(file), reason };
+        let bad = |reason: String| SimulatorError::Xml {
+            path: self.root.join(file),
+            reason,
+        };
         let text = String::from_utf8(bytes).map_err(|error| bad(error.to_string()))?;
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let cut = cut(&text, kind).map_err(|error| bad(error.to_string()))?;
@@ -159,7 +194,9 @@ impl FolderOrg {
             }
         }
         for (&kind, entries) in &before.entries {
-            let gone = entries.iter().filter(|entry| self.find(kind, &entry.full_name).is_none());
+            let gone = entries
+                .iter()
+                .filter(|entry| self.find(kind, &entry.full_name).is_none());
             changes.extend(gone.map(|entry| change(kind, entry, ChangeKind::Deleted)));
         }
         changes.sort();
@@ -169,7 +206,11 @@ impl FolderOrg {
 
 /// A child's full name; a label stands for itself.
 pub(crate) fn child_name(kind: TypeId, parent: &str, key: &str) -> String {
-    if kind.name() == "CustomLabel" { key.to_owned() } else { format!("{parent}.{key}") }
+    if kind.name() == "CustomLabel" {
+        key.to_owned()
+    } else {
+        format!("{parent}.{key}")
+    }
 }
 
 /// All files below a folder, relative and with `/`, in order of their names.
@@ -178,11 +219,18 @@ fn walk(root: &Path) -> Result<Vec<String>, SimulatorError> {
     let mut open = vec![String::new()];
     while let Some(below) = open.pop() {
         let path = root.join(&below);
-        let unreadable = |source| SimulatorError::Read { path: path.clone(), source };
+        let unreadable = |source| SimulatorError::Read {
+            path: path.clone(),
+            source,
+        };
         for entry in fs::read_dir(&path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let relative = if below.is_empty() { name } else { format!("{below}/{name}") };
+            let relative = if below.is_empty() {
+                name
+            } else {
+                format!("{below}/{name}")
+            };
             if entry.file_type().map_err(unreadable)?.is_dir() {
                 open.push(relative);
             } else {
@@ -203,18 +251,25 @@ impl Inventory for FolderOrg {
         let foldered = kind.row().folder_type.is_some();
         let entries = self.entries.get(&kind).map_or(&[][..], Vec::as_slice);
         let within = |entry: &Entry| {
-            !foldered || entry.full_name.rsplit_once('/').map(|(folder, _)| folder) == folder.filter(|f| !f.is_empty())
+            !foldered
+                || entry.full_name.rsplit_once('/').map(|(folder, _)| folder)
+                    == folder.filter(|f| !f.is_empty())
         };
         entries
             .iter()
             .enumerate()
             .filter(|(_, entry)| within(entry))
-            .map(|(slot, _)| MemberId { kind, slot: slot as u32 })
+            .map(|(slot, _)| MemberId {
+                kind,
+                slot: slot as u32,
+            })
             .collect()
     }
 
     fn find(&self, kind: TypeId, full_name: &str) -> Option<MemberId> {
-        self.index.get(&(kind, full_name.to_owned())).map(|&slot| MemberId { kind, slot })
+        self.index
+            .get(&(kind, full_name.to_owned()))
+            .map(|&slot| MemberId { kind, slot })
     }
 
     fn parent(&self, child: MemberId) -> Option<MemberId> {
@@ -266,13 +321,18 @@ impl Inventory for FolderOrg {
                     only.into_bytes()
                 }
             };
-            files.push(SourceFile { path: file.clone(), bytes });
+            files.push(SourceFile {
+                path: file.clone(),
+                bytes,
+            });
         }
         Ok(files)
     }
 
     fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.entries.iter().map(|(kind, entries)| (kind.name(), entries.len() as u64)).collect()
+        self.entries
+            .iter()
+            .map(|(kind, entries)| (kind.name(), entries.len() as u64))
+            .collect()
     }
 }
-

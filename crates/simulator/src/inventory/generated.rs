@@ -7,10 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Inventory, Listed, MemberId, Part, SourceFile, content, date_of, is_custom_name,
-    names::Names,
-    place::file_name,
-    plan::spread,
+    Inventory, Listed, MemberId, Part, SourceFile, content, date_of, is_custom_name, names::Names,
+    place::file_name, plan::spread,
 };
 use crate::{
     error::SimulatorError,
@@ -41,11 +39,20 @@ pub(crate) struct GeneratedOrg {
 impl GeneratedOrg {
     pub(crate) fn new(seed: u64, size: u64) -> Self {
         let base = spread(size).into_iter().collect();
-        Self { seed, base, added: BTreeMap::new(), marks: HashMap::new(), generation: 0 }
+        Self {
+            seed,
+            base,
+            added: BTreeMap::new(),
+            marks: HashMap::new(),
+            generation: 0,
+        }
     }
 
     pub(super) fn names(&self) -> Names<'_> {
-        Names { seed: self.seed, base: &self.base }
+        Names {
+            seed: self.seed,
+            base: &self.base,
+        }
     }
 
     /// Numbers that were ever given within a type.
@@ -81,7 +88,9 @@ impl GeneratedOrg {
             .children()
             .iter()
             .flat_map(|&kind| {
-                (parent.slot..self.slots(kind)).step_by(parents as usize).map(move |slot| MemberId { kind, slot })
+                (parent.slot..self.slots(kind))
+                    .step_by(parents as usize)
+                    .map(move |slot| MemberId { kind, slot })
             })
             .filter(|child| self.alive(*child))
             .collect()
@@ -99,18 +108,25 @@ impl Inventory for GeneratedOrg {
         (0..self.slots(kind))
             .map(|slot| MemberId { kind, slot })
             .filter(|member| self.alive(*member))
-            .filter(|member| !foldered || folder.is_some_and(|folder| names.folder(kind, member.slot) == folder))
+            .filter(|member| {
+                !foldered || folder.is_some_and(|folder| names.folder(kind, member.slot) == folder)
+            })
             .collect()
     }
 
     fn find(&self, kind: TypeId, full_name: &str) -> Option<MemberId> {
-        self.names().slot(kind, full_name).map(|slot| MemberId { kind, slot }).filter(|member| self.alive(*member))
+        self.names()
+            .slot(kind, full_name)
+            .map(|slot| MemberId { kind, slot })
+            .filter(|member| self.alive(*member))
     }
 
     fn parent(&self, child: MemberId) -> Option<MemberId> {
         let row = child.kind.row();
         let slot = self.names().parent_slot(child.kind, child.slot);
-        row.parent.filter(|_| row.shape == Shape::Child).map(|kind| MemberId { kind, slot })
+        row.parent
+            .filter(|_| row.shape == Shape::Child)
+            .map(|kind| MemberId { kind, slot })
     }
 
     fn describe(&self, member: MemberId) -> Listed {
@@ -180,7 +196,10 @@ mod tests {
                 None => org.list(kind, None).len(),
                 Some(folders) => {
                     let folders = org.list(folders, None);
-                    folders.iter().map(|f| org.list(kind, Some(&org.describe(*f).full_name)).len()).sum()
+                    folders
+                        .iter()
+                        .map(|f| org.list(kind, Some(&org.describe(*f).full_name)).len())
+                        .sum()
                 }
             };
             assert_eq!(listed as u64, count, "{name}");
@@ -191,23 +210,38 @@ mod tests {
     fn every_child_stands_in_the_file_of_its_parent_once() {
         let org = GeneratedOrg::new(3, 2_000);
         let object = TypeId::named("CustomObject").unwrap();
-        let below: usize = org.list(object, None).iter().map(|parent| org.children_of(*parent).len()).sum();
-        let children: u64 =
-            object.children().iter().filter_map(|kind| org.counts().get(kind.name()).copied()).sum();
+        let below: usize = org
+            .list(object, None)
+            .iter()
+            .map(|parent| org.children_of(*parent).len())
+            .sum();
+        let children: u64 = object
+            .children()
+            .iter()
+            .filter_map(|kind| org.counts().get(kind.name()).copied())
+            .sum();
         assert_eq!(below as u64, children);
     }
 
     #[test]
     fn every_member_has_as_many_files_as_it_says() {
         let org = GeneratedOrg::new(3, 400);
-        for kind in org.kinds().into_iter().filter(|kind| kind.row().shape != Shape::Child) {
+        for kind in org
+            .kinds()
+            .into_iter()
+            .filter(|kind| kind.row().shape != Shape::Child)
+        {
             let member = MemberId { kind, slot: 0 };
             let files = org.files(member, &Part::Whole).unwrap();
             assert_eq!(files.len(), org.file_count(member), "{}", kind.name());
             for file in files {
                 let placed = super::super::place::place(&file.path, &|path| !path.ends_with("-meta.xml"));
                 let folder = kind.row().shape == Shape::Folder;
-                assert!(folder || placed.is_some_and(|placed| placed.kind == kind), "{}", file.path);
+                assert!(
+                    folder || placed.is_some_and(|placed| placed.kind == kind),
+                    "{}",
+                    file.path
+                );
             }
         }
     }

@@ -59,7 +59,13 @@ impl Snapshot {
             .kinds()
             .into_iter()
             .chain(self.extras.iter().filter_map(|extra| TypeId::named(&extra.kind)))
-            .map(|kind| if kind.is_top_level() { kind } else { kind.row().parent.unwrap_or(kind) })
+            .map(|kind| {
+                if kind.is_top_level() {
+                    kind
+                } else {
+                    kind.row().parent.unwrap_or(kind)
+                }
+            })
             .collect();
         let from_table = TypeId::all()
             .filter(|kind| kind.is_top_level() && (kind.row().always_described || present.contains(kind)))
@@ -79,11 +85,21 @@ impl Snapshot {
 
     /// Whether the org knows the type (as described, as a child or as a folder of one that is described).
     pub(crate) fn knows(&self, name: &str) -> Known {
-        if self.types.iter().any(|extra| extra.name == name || extra.children.iter().any(|child| child == name)) {
+        if self
+            .types
+            .iter()
+            .any(|extra| extra.name == name || extra.children.iter().any(|child| child == name))
+        {
             return Known::Here;
         }
-        let Some(kind) = TypeId::named(name) else { return Known::Nowhere };
-        let owner = if kind.is_top_level() { kind } else { kind.row().parent.unwrap_or(kind) };
+        let Some(kind) = TypeId::named(name) else {
+            return Known::Nowhere;
+        };
+        let owner = if kind.is_top_level() {
+            kind
+        } else {
+            kind.row().parent.unwrap_or(kind)
+        };
         let here = owner.row().always_described
             || self.base.kinds().contains(&owner)
             || self.extras.iter().any(|extra| extra.kind == owner.name());
@@ -93,10 +109,18 @@ impl Snapshot {
     /// The components that a listing names, repetitions included.
     pub(crate) fn list(&self, name: &str, folder: Option<&str>) -> Vec<Pick> {
         let kind = TypeId::named(name);
-        let mut picks: Vec<Pick> =
-            kind.map_or_else(Vec::new, |kind| self.base.list(kind, folder)).into_iter().map(Pick::Base).collect();
+        let mut picks: Vec<Pick> = kind
+            .map_or_else(Vec::new, |kind| self.base.list(kind, folder))
+            .into_iter()
+            .map(Pick::Base)
+            .collect();
         let foldered = kind.is_some_and(|kind| kind.row().folder_type.is_some());
-        for (at, extra) in self.extras.iter().enumerate().filter(|(_, extra)| extra.kind == name) {
+        for (at, extra) in self
+            .extras
+            .iter()
+            .enumerate()
+            .filter(|(_, extra)| extra.kind == name)
+        {
             let within = extra.full_name.rsplit_once('/').map(|(folder, _)| folder);
             if !foldered || within == folder {
                 picks.extend(std::iter::repeat_n(Pick::Extra(at as u32), extra.listed_times));
@@ -108,7 +132,8 @@ impl Snapshot {
     /// The component that a retrieve means.
     pub(crate) fn find(&self, name: &str, full_name: &str) -> Option<Pick> {
         let extra = self.extras.iter().position(|extra| {
-            extra.kind == name && (extra.full_name == full_name || extra.aliases.iter().any(|alias| alias == full_name))
+            extra.kind == name
+                && (extra.full_name == full_name || extra.aliases.iter().any(|alias| alias == full_name))
         });
         match extra {
             Some(at) => Some(Pick::Extra(at as u32)),
@@ -127,14 +152,20 @@ impl Snapshot {
     /// The component as a listing tells it.
     pub(crate) fn entry(&self, pick: Pick) -> Entry {
         match pick {
-            Pick::Base(member) => {
-                Entry { listed: self.base.describe(member), nil_type: false, nil_file_name: false }
-            }
+            Pick::Base(member) => Entry {
+                listed: self.base.describe(member),
+                nil_type: false,
+                nil_file_name: false,
+            },
             Pick::Extra(at) => {
                 let extra = &self.extras[at as usize];
                 let mut listed = self.delivered(pick);
                 listed.full_name.clone_from(&extra.listed_name);
-                Entry { listed, nil_type: extra.nil_type, nil_file_name: extra.nil_file_name }
+                Entry {
+                    listed,
+                    nil_type: extra.nil_type,
+                    nil_file_name: extra.nil_file_name,
+                }
             }
         }
     }
@@ -149,7 +180,10 @@ impl Snapshot {
                 Listed {
                     kind: extra.kind.clone().into(),
                     full_name: extra.full_name.clone(),
-                    file_name: extra.files.first().map_or_else(String::new, |file| file.path.clone()),
+                    file_name: extra
+                        .files
+                        .first()
+                        .map_or_else(String::new, |file| file.path.clone()),
                     id: id18(prefix, mix_text(mix_text(9, &extra.kind), &extra.full_name)),
                     created: extra.modified,
                     modified: extra.modified,
@@ -157,14 +191,6 @@ impl Snapshot {
                     manageable_state: extra.manageable_state,
                 }
             }
-        }
-    }
-
-    /// The type's name, also of a type beyond the table.
-    pub(crate) fn kind_name(&self, pick: Pick) -> String {
-        match pick {
-            Pick::Base(member) => member.kind.name().to_owned(),
-            Pick::Extra(at) => self.extras[at as usize].kind.clone(),
         }
     }
 
@@ -184,8 +210,12 @@ impl Snapshot {
 
     /// Number of components by type: members, folders, children and extras.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        let mut counts: BTreeMap<String, u64> =
-            self.base.counts().into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        let mut counts: BTreeMap<String, u64> = self
+            .base
+            .counts()
+            .into_iter()
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect();
         for extra in self.extras.iter() {
             *counts.entry(extra.kind.clone()).or_default() += 1;
         }
@@ -210,6 +240,10 @@ fn describe_row(kind: TypeId) -> Described {
         suffix: row.suffix.to_owned(),
         in_folder: row.folder_type.is_some(),
         meta_file: matches!(row.shape, Shape::Meta | Shape::Document),
-        children: kind.children().iter().map(|child| child.name().to_owned()).collect(),
+        children: kind
+            .children()
+            .iter()
+            .map(|child| child.name().to_owned())
+            .collect(),
     }
 }

@@ -3,9 +3,10 @@
 use crate::{mix::Numbers, xml::escape};
 
 const TALK: &[&str] = &[
-    "approval", "balance", "before", "check", "customer", "date", "each", "entered", "field", "from", "manager",
-    "month", "must", "night", "only", "open", "owner", "quarter", "record", "region", "required", "review", "rule",
-    "sales", "same", "sent", "stage", "team", "total", "until", "value", "when", "with", "year",
+    "approval", "balance", "before", "check", "customer", "date", "each", "entered", "field", "from",
+    "manager", "month", "must", "night", "only", "open", "owner", "quarter", "record", "region", "required",
+    "review", "rule", "sales", "same", "sent", "stage", "team", "total", "until", "value", "when", "with",
+    "year",
 ];
 
 /// An XML document that is being written.
@@ -20,7 +21,10 @@ impl Markup {
         let out = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"http://soap.sforce.com/2006/04/metadata\">\n"
         );
-        Self { out, open: vec![root.to_owned()] }
+        Self {
+            out,
+            open: vec![root.to_owned()],
+        }
     }
 
     fn indent(&mut self) {
@@ -82,8 +86,8 @@ pub(crate) fn talk(numbers: &mut Numbers, bytes: usize) -> String {
         text.push_str(match numbers.below(12) {
             0 => ". ",
             1 => ", ",
-            2 if text.len() % 5 == 0 => " & ",
-            3 if text.len() % 7 == 0 => " \"ok\" ",
+            2 if text.len().is_multiple_of(5) => " & ",
+            3 if text.len().is_multiple_of(7) => " \"ok\" ",
             _ => " ",
         });
     }

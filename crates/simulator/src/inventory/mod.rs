@@ -115,5 +115,7 @@ pub(crate) fn date_of(generation: u32, number: u64) -> Timestamp {
 
 /// Standard objects have no date of their own in a listing; custom ones end in one of Salesforce's suffixes.
 pub(crate) fn is_custom_name(full_name: &str) -> bool {
-    full_name.rsplit_once("__").is_some_and(|(_, suffix)| matches!(suffix, "c" | "mdt" | "e" | "b" | "x" | "kav"))
+    full_name
+        .rsplit_once("__")
+        .is_some_and(|(_, suffix)| matches!(suffix, "c" | "mdt" | "e" | "b" | "x" | "kav"))
 }

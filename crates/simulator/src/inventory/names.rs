@@ -12,25 +12,112 @@ use crate::{
 };
 
 const WORDS: &[&str] = &[
-    "Account", "Amount", "Audit", "Batch", "Billing", "Budget", "Campaign", "Carrier", "Claim", "Contract", "Credit",
-    "Delivery", "Discount", "Donation", "Entitlement", "Event", "Forecast", "Fund", "Invoice", "Journal", "Ledger",
-    "Market", "Member", "Milestone", "Order", "Partner", "Payment", "Period", "Pledge", "Price", "Program", "Quota",
-    "Rebate", "Region", "Renewal", "Route", "Service", "Shipment", "Stage", "Supply", "Survey", "Target", "Tax",
-    "Territory", "Ticket", "Vendor", "Volunteer", "Warranty",
+    "Account",
+    "Amount",
+    "Audit",
+    "Batch",
+    "Billing",
+    "Budget",
+    "Campaign",
+    "Carrier",
+    "Claim",
+    "Contract",
+    "Credit",
+    "Delivery",
+    "Discount",
+    "Donation",
+    "Entitlement",
+    "Event",
+    "Forecast",
+    "Fund",
+    "Invoice",
+    "Journal",
+    "Ledger",
+    "Market",
+    "Member",
+    "Milestone",
+    "Order",
+    "Partner",
+    "Payment",
+    "Period",
+    "Pledge",
+    "Price",
+    "Program",
+    "Quota",
+    "Rebate",
+    "Region",
+    "Renewal",
+    "Route",
+    "Service",
+    "Shipment",
+    "Stage",
+    "Supply",
+    "Survey",
+    "Target",
+    "Tax",
+    "Territory",
+    "Ticket",
+    "Vendor",
+    "Volunteer",
+    "Warranty",
 ];
-const STANDARD_OBJECTS: &[&str] =
-    &["Account", "Contact", "Opportunity", "Case", "Lead", "Campaign", "Product2", "Contract", "Order", "Task"];
+const STANDARD_OBJECTS: &[&str] = &[
+    "Account",
+    "Contact",
+    "Opportunity",
+    "Case",
+    "Lead",
+    "Campaign",
+    "Product2",
+    "Contract",
+    "Order",
+    "Task",
+];
 const LANGUAGES: &[&str] = &["de", "fr", "es", "ja"];
 const RULE_OBJECTS: &[&str] = &["Case", "Lead"];
 const VALUE_SETS: &[&str] = &[
-    "AccountContactRole", "AccountOwnership", "AccountRating", "AccountType", "CampaignMemberStatus", "CampaignStatus",
-    "CampaignType", "CaseContactRole", "CaseOrigin", "CasePriority", "CaseReason", "CaseStatus", "CaseType",
-    "ContactRole", "ContractStatus", "Industry", "LeadSource", "LeadStatus", "OpportunityStage", "OpportunityType",
-    "PartnerRole", "Salutation", "TaskPriority", "TaskStatus",
+    "AccountContactRole",
+    "AccountOwnership",
+    "AccountRating",
+    "AccountType",
+    "CampaignMemberStatus",
+    "CampaignStatus",
+    "CampaignType",
+    "CaseContactRole",
+    "CaseOrigin",
+    "CasePriority",
+    "CaseReason",
+    "CaseStatus",
+    "CaseType",
+    "ContactRole",
+    "ContractStatus",
+    "Industry",
+    "LeadSource",
+    "LeadStatus",
+    "OpportunityStage",
+    "OpportunityType",
+    "PartnerRole",
+    "Salutation",
+    "TaskPriority",
+    "TaskStatus",
 ];
 const SETTINGS: &[&str] = &[
-    "Account", "Activities", "Apex", "Case", "Chatter", "Company", "Contract", "Currency", "Email", "Flow", "Language",
-    "LightningExperience", "Mobile", "Opportunity", "Security", "UserInterface",
+    "Account",
+    "Activities",
+    "Apex",
+    "Case",
+    "Chatter",
+    "Company",
+    "Contract",
+    "Currency",
+    "Email",
+    "Flow",
+    "Language",
+    "LightningExperience",
+    "Mobile",
+    "Opportunity",
+    "Security",
+    "UserInterface",
 ];
 
 /// Names by number, for an org of these counts on its first night.
@@ -42,7 +129,11 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// How many of a type the first night had; at least 1, so that it can divide.
     fn base(&self, name: &str) -> u32 {
-        TypeId::named(name).and_then(|kind| self.base.get(&kind)).copied().unwrap_or(0).max(1)
+        TypeId::named(name)
+            .and_then(|kind| self.base.get(&kind))
+            .copied()
+            .unwrap_or(0)
+            .max(1)
     }
 
     /// How many of the objects are Salesforce's own; they come first.
@@ -67,7 +158,9 @@ impl Names<'_> {
 
     /// The number of the parent in whose file a child stands.
     pub(crate) fn parent_slot(&self, kind: TypeId, slot: u32) -> u32 {
-        kind.row().parent.map_or(0, |parent| slot % self.base(parent.name()))
+        kind.row()
+            .parent
+            .map_or(0, |parent| slot % self.base(parent.name()))
     }
 
     /// The folder of a foldered component.
@@ -81,14 +174,22 @@ impl Names<'_> {
     /// The name of a child within its parent.
     pub(crate) fn key(&self, kind: TypeId, slot: u32) -> String {
         let word = self.word(kind, slot);
-        if kind.name() == "CustomField" { format!("{word}_{slot}__c") } else { format!("{word}_{slot}") }
+        if kind.name() == "CustomField" {
+            format!("{word}_{slot}__c")
+        } else {
+            format!("{word}_{slot}")
+        }
     }
 
     /// The full name of a component.
     pub(crate) fn name(&self, kind: TypeId, slot: u32) -> String {
         let word = self.word(kind, slot);
         let at = slot as usize;
-        let listed = |names: &[&str]| names.get(at).map_or_else(|| format!("{word}_{slot}"), |n| (*n).to_owned());
+        let listed = |names: &[&str]| {
+            names
+                .get(at)
+                .map_or_else(|| format!("{word}_{slot}"), |n| (*n).to_owned())
+        };
         match kind.name() {
             "CustomObject" | "Workflow" | "SharingRules" | "MatchingRules" => self.object(slot),
             "CustomLabels" => "CustomLabels".to_owned(),
@@ -101,11 +202,18 @@ impl Names<'_> {
             "CustomMetadata" => format!("Setting_{}.{word}_{slot}", slot % 5),
             "Layout" => {
                 let object = self.object(slot % self.base("CustomObject"));
-                let word = if slot % 7 == 3 { format!("%28{word}%29") } else { word.to_owned() };
+                let word = if slot % 7 == 3 {
+                    format!("%28{word}%29")
+                } else {
+                    word.to_owned()
+                };
                 format!("{object}-{word} Layout {slot}")
             }
-            "QuickAction" if slot % 2 == 0 => {
-                format!("{}.New_{word}_{slot}", self.object(slot % self.base("CustomObject")))
+            "QuickAction" if slot.is_multiple_of(2) => {
+                format!(
+                    "{}.New_{word}_{slot}",
+                    self.object(slot % self.base("CustomObject"))
+                )
             }
             "DuplicateRule" | "ApprovalProcess" => {
                 format!("{}.{word}_{slot}", self.object(slot % self.base("CustomObject")))
@@ -116,10 +224,15 @@ impl Names<'_> {
                 format!("{}/{word}_{slot}", self.name(kind, slot - 1))
             }
             _ if kind.row().shape == Shape::Child => {
-                let parent = kind.row().parent.map(|parent| self.name(parent, self.parent_slot(kind, slot)));
+                let parent = kind
+                    .row()
+                    .parent
+                    .map(|parent| self.name(parent, self.parent_slot(kind, slot)));
                 format!("{}.{}", parent.unwrap_or_default(), self.key(kind, slot))
             }
-            _ if kind.row().shape == Shape::Document => format!("{}/{word}_{slot}.txt", self.folder(kind, slot)),
+            _ if kind.row().shape == Shape::Document => {
+                format!("{}/{word}_{slot}.txt", self.folder(kind, slot))
+            }
             _ if kind.row().folder_type.is_some() => format!("{}/{word}_{slot}", self.folder(kind, slot)),
             _ => format!("{word}_{slot}"),
         }
@@ -129,8 +242,13 @@ impl Names<'_> {
     pub(crate) fn slot(&self, kind: TypeId, full_name: &str) -> Option<u32> {
         let by_digits = || {
             let stem = full_name.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let digits = stem.rfind(|c: char| !c.is_ascii_digit()).map_or(stem, |at| &stem[at + 1..]);
-            digits.parse::<u32>().ok().filter(|&slot| self.name(kind, slot) == full_name)
+            let digits = stem
+                .rfind(|c: char| !c.is_ascii_digit())
+                .map_or(stem, |at| &stem[at + 1..]);
+            digits
+                .parse::<u32>()
+                .ok()
+                .filter(|&slot| self.name(kind, slot) == full_name)
         };
         let by_translation = || {
             let (object, language) = full_name.rsplit_once('-')?;

@@ -32,10 +32,15 @@ fn own_elements(org: &GeneratedOrg, member: MemberId, numbers: &mut Numbers, xml
         return;
     }
     let name = org.names().object(member.slot);
-    xml.leaf("description", &format!("Night {}: {}", org.generation_of(member), talk(numbers, 200)));
+    xml.leaf(
+        "description",
+        &format!("Night {}: {}", org.generation_of(member), talk(numbers, 200)),
+    );
     xml.leaf("enableReports", "true");
     if name.ends_with("__c") {
-        xml.leaf("deploymentStatus", "Deployed").leaf("label", &name).leaf("pluralLabel", &format!("{name}s"));
+        xml.leaf("deploymentStatus", "Deployed")
+            .leaf("label", &name)
+            .leaf("pluralLabel", &format!("{name}s"));
         xml.group("nameField", &[("label", "Name"), ("type", "Text")]);
         xml.leaf("sharingModel", "ReadWrite");
     }
@@ -49,11 +54,17 @@ fn element(org: &GeneratedOrg, child: MemberId, xml: &mut Markup) {
     xml.open(child.kind.row().element).leaf("fullName", &key);
     match child.kind.name() {
         "CustomField" => {
-            xml.leaf("description", &told).leaf("label", &key.replace("__c", "").replace('_', " "));
+            xml.leaf("description", &told)
+                .leaf("label", &key.replace("__c", "").replace('_', " "));
             match numbers.below(3) {
                 0 => xml.leaf("length", "80").leaf("type", "Text"),
-                1 => xml.leaf("precision", "18").leaf("scale", "2").leaf("type", "Currency"),
-                _ => xml.leaf("formula", "IF(Amount < 1, \"a\", 'b')").leaf("type", "Text"),
+                1 => xml
+                    .leaf("precision", "18")
+                    .leaf("scale", "2")
+                    .leaf("type", "Currency"),
+                _ => xml
+                    .leaf("formula", "IF(Amount < 1, \"a\", 'b')")
+                    .leaf("type", "Text"),
             };
         }
         "ValidationRule" => {
@@ -62,14 +73,20 @@ fn element(org: &GeneratedOrg, child: MemberId, xml: &mut Markup) {
             xml.leaf("errorMessage", &talk(&mut numbers, 60));
         }
         "ListView" => {
-            xml.leaf("columns", "NAME").leaf("filterScope", "Everything").leaf("label", &told);
+            xml.leaf("columns", "NAME")
+                .leaf("filterScope", "Everything")
+                .leaf("label", &told);
         }
         "CustomLabel" => {
-            xml.leaf("language", "en_US").leaf("protected", "false").leaf("shortDescription", &key);
+            xml.leaf("language", "en_US")
+                .leaf("protected", "false")
+                .leaf("shortDescription", &key);
             xml.leaf("value", &told);
         }
         "WorkflowRule" => {
-            xml.leaf("active", "true").leaf("description", &told).leaf("formula", "true");
+            xml.leaf("active", "true")
+                .leaf("description", &told)
+                .leaf("formula", "true");
             xml.leaf("triggerType", "onCreateOnly");
         }
         _ => {

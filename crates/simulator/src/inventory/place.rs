@@ -17,18 +17,26 @@ pub(crate) struct Placed {
 /// Finds the component of a path (relative to the tree, with `/`). None for files that belong to no type.
 pub(crate) fn place(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<Placed> {
     let (directory, rest) = path.split_once('/')?;
-    TypeId::in_directory(directory).iter().find_map(|&kind| place_as(kind, directory, rest, is_file))
+    TypeId::in_directory(directory)
+        .iter()
+        .find_map(|&kind| place_as(kind, directory, rest, is_file))
 }
 
 fn place_as(kind: TypeId, directory: &str, rest: &str, is_file: &dyn Fn(&str) -> bool) -> Option<Placed> {
     let row = kind.row();
     if row.shape == Shape::Bundle {
-        return rest.split_once('/').map(|(name, _)| Placed { kind, full_name: name.to_owned() });
+        return rest.split_once('/').map(|(name, _)| Placed {
+            kind,
+            full_name: name.to_owned(),
+        });
     }
     let main = match rest.strip_suffix(META) {
         Some(main) if is_file(&format!("{directory}/{main}")) => main,
         Some(folder) => {
-            return row.folder_type.map(|kind| Placed { kind, full_name: folder.to_owned() });
+            return row.folder_type.map(|kind| Placed {
+                kind,
+                full_name: folder.to_owned(),
+            });
         }
         None => rest,
     };
@@ -36,7 +44,10 @@ fn place_as(kind: TypeId, directory: &str, rest: &str, is_file: &dyn Fn(&str) ->
         Shape::Document => main,
         _ => main.strip_suffix(row.suffix)?.strip_suffix('.')?,
     };
-    Some(Placed { kind, full_name: full_name.to_owned() })
+    Some(Placed {
+        kind,
+        full_name: full_name.to_owned(),
+    })
 }
 
 /// The path of a component's main file, or of its directory where it is a bundle, as a listing names it.
@@ -61,7 +72,10 @@ mod tests {
         let class = Some(("ApexClass", "Foo".to_owned()));
         assert_eq!(placed("classes/Foo.cls", &[]), class);
         assert_eq!(placed("classes/Foo.cls-meta.xml", &["classes/Foo.cls"]), class);
-        assert_eq!(placed("lwc/tile/sub/tile.js", &[]), Some(("LightningComponentBundle", "tile".to_owned())));
+        assert_eq!(
+            placed("lwc/tile/sub/tile.js", &[]),
+            Some(("LightningComponentBundle", "tile".to_owned()))
+        );
         let record = Some(("CustomMetadata", "Rollup.A.b".to_owned()));
         assert_eq!(placed("customMetadata/Rollup.A.b.md", &[]), record);
         assert_eq!(placed("LICENSE", &[]), None);
@@ -70,12 +84,24 @@ mod tests {
 
     #[test]
     fn a_folder_is_its_meta_file_and_a_document_keeps_its_suffix() {
-        assert_eq!(placed("reports/Top/Sub-meta.xml", &[]), Some(("ReportFolder", "Top/Sub".to_owned())));
-        assert_eq!(placed("reports/Top/Sub/R.report", &[]), Some(("Report", "Top/Sub/R".to_owned())));
+        assert_eq!(
+            placed("reports/Top/Sub-meta.xml", &[]),
+            Some(("ReportFolder", "Top/Sub".to_owned()))
+        );
+        assert_eq!(
+            placed("reports/Top/Sub/R.report", &[]),
+            Some(("Report", "Top/Sub/R".to_owned()))
+        );
         let document = Some(("Document", "F/logo.png".to_owned()));
         assert_eq!(placed("documents/F/logo.png", &[]), document);
-        assert_eq!(placed("documents/F/logo.png-meta.xml", &["documents/F/logo.png"]), document);
-        assert_eq!(placed("documents/F-meta.xml", &[]), Some(("DocumentFolder", "F".to_owned())));
+        assert_eq!(
+            placed("documents/F/logo.png-meta.xml", &["documents/F/logo.png"]),
+            document
+        );
+        assert_eq!(
+            placed("documents/F-meta.xml", &[]),
+            Some(("DocumentFolder", "F".to_owned()))
+        );
         let mail = Some(("EmailTemplate", "F/M".to_owned()));
         assert_eq!(placed("email/F/M.email-meta.xml", &["email/F/M.email"]), mail);
     }

@@ -26,19 +26,39 @@ pub(crate) struct Planned {
 }
 
 const fn free(name: &'static str, weight: u64) -> Planned {
-    Planned { name, weight, cap: 0, life: Life::Free }
+    Planned {
+        name,
+        weight,
+        cap: 0,
+        life: Life::Free,
+    }
 }
 
 const fn capped(name: &'static str, weight: u64, cap: u64) -> Planned {
-    Planned { name, weight, cap, life: Life::Free }
+    Planned {
+        name,
+        weight,
+        cap,
+        life: Life::Free,
+    }
 }
 
 const fn fixed(name: &'static str, weight: u64, cap: u64) -> Planned {
-    Planned { name, weight, cap, life: Life::Fixed }
+    Planned {
+        name,
+        weight,
+        cap,
+        life: Life::Fixed,
+    }
 }
 
 const fn hollow(name: &'static str, weight: u64, cap: u64) -> Planned {
-    Planned { name, weight, cap, life: Life::Hollow }
+    Planned {
+        name,
+        weight,
+        cap,
+        life: Life::Hollow,
+    }
 }
 
 /// Every type of a generated org, parents and folders first.
@@ -134,7 +154,11 @@ pub(crate) fn spread(size: u64) -> Vec<(TypeId, u32)> {
     let weights: u64 = PLAN.iter().map(|planned| planned.weight).sum();
     let whole = left;
     for (count, planned) in counts.iter_mut().zip(PLAN) {
-        let room = if planned.cap == 0 { u64::MAX } else { planned.cap - *count };
+        let room = if planned.cap == 0 {
+            u64::MAX
+        } else {
+            planned.cap - *count
+        };
         let share = (whole * planned.weight / weights).min(room);
         *count += share;
         left -= share;
@@ -158,7 +182,9 @@ mod tests {
 
     #[test]
     fn every_size_is_met_exactly() {
-        for size in [1, 2, 10, 72, 73, 74, 200, 201, 999, 5_000, 20_000, 100_000, 1_000_000] {
+        for size in [
+            1, 2, 10, 72, 73, 74, 200, 201, 999, 5_000, 20_000, 100_000, 1_000_000,
+        ] {
             let sum: u64 = spread(size).iter().map(|(_, count)| u64::from(*count)).sum();
             assert_eq!(sum, size);
         }
@@ -166,15 +192,20 @@ mod tests {
 
     #[test]
     fn an_org_of_two_hundred_has_more_than_forty_types_of_members() {
-        let members = spread(200).into_iter().filter(|(kind, _)| kind.is_top_level()).count();
+        let members = spread(200)
+            .into_iter()
+            .filter(|(kind, _)| kind.is_top_level())
+            .count();
         assert!(members > 40, "{members}");
     }
 
     #[test]
     fn files_named_after_objects_are_never_more_than_the_objects() {
         for size in [73, 200, 5_000, 100_000] {
-            let counts: BTreeMap<&str, u32> =
-                spread(size).into_iter().map(|(kind, count)| (kind.name(), count)).collect();
+            let counts: BTreeMap<&str, u32> = spread(size)
+                .into_iter()
+                .map(|(kind, count)| (kind.name(), count))
+                .collect();
             for named in ["Workflow", "SharingRules", "MatchingRules"] {
                 assert!(counts[named] <= counts["CustomObject"], "{named} of {size}");
             }

@@ -49,7 +49,10 @@ pub(crate) fn cut(text: &str, parent: TypeId) -> Result<Cut, quick_xml::Error> {
                 match (depth, &open) {
                     (0, _) => head = 0..to,
                     (1, _) => {
-                        let child = parent.children().iter().find(|child| child.row().element == name.as_ref());
+                        let child = parent
+                            .children()
+                            .iter()
+                            .find(|child| child.row().element == name.as_ref());
                         open = child.map(|&kind| (kind, from, String::new()));
                     }
                     (2, Some(_)) => in_name = name.as_ref() == "fullName",
@@ -63,7 +66,11 @@ pub(crate) fn cut(text: &str, parent: TypeId) -> Result<Cut, quick_xml::Error> {
                 match (depth, open.take()) {
                     (0, _) => foot = from..to,
                     (1, Some((kind, start, key))) if !key.is_empty() => {
-                        slices.push(Slice { kind, key, range: start..to });
+                        slices.push(Slice {
+                            kind,
+                            key,
+                            range: start..to,
+                        });
                     }
                     (1, _) => {}
                     (_, still_open) => open = still_open,
@@ -129,17 +136,30 @@ mod tests {
 
     #[test]
     fn children_are_found_with_their_own_names() {
-        let names: Vec<(&str, String)> =
-            object().slices.into_iter().map(|slice| (slice.kind.name(), slice.key)).collect();
-        let wanted = [("CustomField", "One__c"), ("CustomField", "Two__c"), ("ListView", "All")];
+        let names: Vec<(&str, String)> = object()
+            .slices
+            .into_iter()
+            .map(|slice| (slice.kind.name(), slice.key))
+            .collect();
+        let wanted = [
+            ("CustomField", "One__c"),
+            ("CustomField", "Two__c"),
+            ("ListView", "All"),
+        ];
         assert_eq!(names, wanted.map(|(kind, key)| (kind, key.to_owned())));
     }
 
     #[test]
     fn a_child_asked_alone_comes_in_its_parents_file() {
         let only = object().only(OBJECT, |slice| slice.key == "Two__c");
-        assert!(only.starts_with("<?xml version=\"1.0\"?>\n<CustomObject xmlns=\"x\">"), "{only}");
-        assert!(only.contains("Two__c") && !only.contains("One__c") && !only.contains("label"), "{only}");
+        assert!(
+            only.starts_with("<?xml version=\"1.0\"?>\n<CustomObject xmlns=\"x\">"),
+            "{only}"
+        );
+        assert!(
+            only.contains("Two__c") && !only.contains("One__c") && !only.contains("label"),
+            "{only}"
+        );
         assert!(only.trim_end().ends_with("</CustomObject>"), "{only}");
     }
 

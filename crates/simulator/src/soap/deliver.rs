@@ -44,7 +44,9 @@ pub(crate) fn answer(shared: &Shared, org: &Org, call: Call, id: &str) -> Answer
         Said::Unknown => fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"),
         Said::Working(status) => response(
             CALL,
-            &format!("<result><done>false</done>{id_element}<status>{status}</status><success>false</success>{NO_ZIP}</result>"),
+            &format!(
+                "<result><done>false</done>{id_element}<status>{status}</status><success>false</success>{NO_ZIP}</result>"
+            ),
         ),
         Said::Failed(failed) => response(
             CALL,
@@ -57,7 +59,9 @@ pub(crate) fn answer(shared: &Shared, org: &Org, call: Call, id: &str) -> Answer
         ),
         Said::Done(None) => response(
             CALL,
-            &format!("<result><done>true</done>{id_element}<status>Succeeded</status><success>true</success>{NO_ZIP}</result>"),
+            &format!(
+                "<result><done>true</done>{id_element}<status>Succeeded</status><success>true</success>{NO_ZIP}</result>"
+            ),
         ),
         Said::Done(Some(load)) => {
             let told = told(&load, &org.user_id, &id_element);
@@ -66,7 +70,11 @@ pub(crate) fn answer(shared: &Shared, org: &Org, call: Call, id: &str) -> Answer
                 return Answer::pieces(XML, Box::new(whole));
             }
             let spoil = org.fault(call, spoil::KINDS, |_| true);
-            deliver(load, Box::new(told.map(|piece| piece.map(Bytes::from))), spoil.as_ref())
+            deliver(
+                &load,
+                Box::new(told.map(|piece| piece.map(Bytes::from))),
+                spoil.as_ref(),
+            )
         }
     }
 }
@@ -79,8 +87,12 @@ fn tail(end: &'static str) -> impl Iterator<Item = io::Result<Bytes>> + Send {
 fn look(shared: &Shared, org: &Org, call: Call, id: &str) -> Said {
     let mut retrieves = org.retrieves();
     // Ids are accepted in their short form too.
-    let found = retrieves.iter_mut().find(|(known, _)| known.as_str() == id || (id.len() == 15 && known.starts_with(id)));
-    let Some((_, retrieve)) = found else { return Said::Unknown };
+    let found = retrieves
+        .iter_mut()
+        .find(|(known, _)| known.as_str() == id || (id.len() == 15 && known.starts_with(id)));
+    let Some((_, retrieve)) = found else {
+        return Said::Unknown;
+    };
     match (retrieve.state(shared.clock.now()), &retrieve.outcome) {
         (State::Pending, _) => Said::Working("Pending"),
         (State::InProgress, _) => Said::Working("InProgress"),
@@ -90,17 +102,22 @@ fn look(shared: &Shared, org: &Org, call: Call, id: &str) -> Said {
         (State::Done, Ok(load)) => {
             retrieve.handed_over = true;
             let load = load.clone();
-            let Load { plan, .. } = &load;
             // The record lives on to answer "nil"; what it would have given goes with this answer.
-            retrieve.outcome = Ok(Load { plan: std::sync::Arc::new(Plan::default()), ..load.clone() });
-            debug_assert!(plan.files == retrieve.files);
+            retrieve.outcome = Ok(Load {
+                plan: std::sync::Arc::new(Plan::default()),
+                ..load.clone()
+            });
             Said::Done(Some(load))
         }
     }
 }
 
 /// The answer up to the zip.
-fn told(load: &Load, user_id: &str, id_element: &str) -> impl Iterator<Item = io::Result<String>> + Send + use<> {
+fn told(
+    load: &Load,
+    user_id: &str,
+    id_element: &str,
+) -> impl Iterator<Item = io::Result<String>> + Send + use<> {
     let top = top(load);
     let plan = load.plan.clone();
     let snapshot = load.snapshot.clone();
@@ -109,7 +126,15 @@ fn told(load: &Load, user_id: &str, id_element: &str) -> impl Iterator<Item = io
     let mut end = String::from(id_element);
     for message in &load.plan.messages {
         let problem = escape(message);
-        end.push_str(&format!("<messages><fileName>{top}package.xml</fileName><problem>{problem}</problem></messages>"));
+        for part in [
+            "<messages><fileName>",
+            &top,
+            "package.xml</fileName><problem>",
+            &problem,
+            "</problem></messages>",
+        ] {
+            end.push_str(part);
+        }
     }
     end.push_str("<status>Succeeded</status><success>true</success>");
     let properties_of = {
@@ -119,13 +144,22 @@ fn told(load: &Load, user_id: &str, id_element: &str) -> impl Iterator<Item = io
             let pick = plan.items[at].0;
             let listed = snapshot.delivered(pick);
             for file in named_files(&snapshot, pick) {
-                properties("fileProperties", &listed, &format!("{top}{file}"), &user_id, Nil::default(), &mut out);
+                properties(
+                    "fileProperties",
+                    &listed,
+                    &format!("{top}{file}"),
+                    &user_id,
+                    Nil::default(),
+                    &mut out,
+                );
             }
             Ok(out)
         }
     };
     let count = load.plan.items.len();
-    std::iter::once(Ok(begin)).chain((0..count).map(properties_of)).chain(std::iter::once(Ok(end)))
+    std::iter::once(Ok(begin))
+        .chain((0..count).map(properties_of))
+        .chain(std::iter::once(Ok(end)))
 }
 
 /// The files that a result names: all of a bundle, else the main one.
@@ -135,18 +169,28 @@ fn named_files(snapshot: &crate::inventory::layers::Snapshot, pick: Pick) -> Vec
     if !bundle {
         return vec![listed.file_name];
     }
-    let files = snapshot.files(pick, &crate::inventory::Part::Whole).unwrap_or_default();
-    files.into_iter().map(|file| file.path).filter(|path| !is_meta(path)).collect()
+    let files = snapshot
+        .files(pick, &crate::inventory::Part::Whole)
+        .unwrap_or_default();
+    files
+        .into_iter()
+        .map(|file| file.path)
+        .filter(|path| !is_meta(path))
+        .collect()
 }
 
 fn top(load: &Load) -> String {
-    if load.single_package { String::new() } else { "unpackaged/".to_owned() }
+    if load.single_package {
+        String::new()
+    } else {
+        "unpackaged/".to_owned()
+    }
 }
 
 /// The answer with its zip, spoilt when a fault says so.
-fn deliver(load: Load, told: Pieces, spoil: Option<&Fault>) -> Answer {
-    let top = top(&load);
-    let entries = entries(&load, &top);
+fn deliver(load: &Load, told: Pieces, spoil: Option<&Fault>) -> Answer {
+    let top = top(load);
+    let entries = entries(load, &top);
     let zip: Pieces = match spoil {
         Some(fault) => spoil::zip(fault, &top, entries),
         None => Box::new(ZipPieces::new(entries)),
@@ -156,15 +200,24 @@ fn deliver(load: Load, told: Pieces, spoil: Option<&Fault>) -> Answer {
         Some(FaultKind::Base64BrokenOff) => spoil::broken_base64(encode(zip)),
         _ => Box::new(encode(zip)),
     };
-    let mut answer = Answer::pieces(XML, Box::new(told.chain(begin).chain(text).chain(tail("</zipFile>"))));
-    if let Some(millis) = spoil.filter(|fault| fault.kind == FaultKind::SlowDrip).and_then(|fault| fault.millis) {
+    let mut answer = Answer::pieces(
+        XML,
+        Box::new(told.chain(begin).chain(text).chain(tail("</zipFile>"))),
+    );
+    if let Some(millis) = spoil
+        .filter(|fault| fault.kind == FaultKind::SlowDrip)
+        .and_then(|fault| fault.millis)
+    {
         answer.drip = Some(std::time::Duration::from_millis(millis));
     }
     answer
 }
 
 /// The entries of the zip, package.xml first, each made when it is its turn.
-fn entries(load: &Load, top: &str) -> Box<dyn Iterator<Item = Result<ZipEntry, crate::SimulatorError>> + Send> {
+fn entries(
+    load: &Load,
+    top: &str,
+) -> Box<dyn Iterator<Item = Result<ZipEntry, crate::SimulatorError>> + Send> {
     let manifest = ZipEntry {
         path: format!("{top}package.xml"),
         content: Content::Bytes(manifest(&load.plan, &load.version).into_bytes()),
@@ -177,7 +230,10 @@ fn entries(load: &Load, top: &str) -> Box<dyn Iterator<Item = Result<ZipEntry, c
                 .into_iter()
                 .map(|file| {
                     let entry = ZipEntry::from(file);
-                    Ok(ZipEntry { path: format!("{top}{}", entry.path), ..entry })
+                    Ok(ZipEntry {
+                        path: format!("{top}{}", entry.path),
+                        ..entry
+                    })
                 })
                 .collect::<Vec<_>>(),
             Err(error) => vec![Err(error)],
@@ -193,11 +249,17 @@ fn manifest(plan: &Plan, version: &str) -> String {
     for (kind, members) in &plan.delivered {
         out.push_str("    <types>\n");
         for member in members {
-            out.push_str(&format!("        <members>{}</members>\n", escape(member)));
+            for part in ["        <members>", &escape(member), "</members>\n"] {
+                out.push_str(part);
+            }
         }
-        out.push_str(&format!("        <name>{kind}</name>\n    </types>\n"));
+        for part in ["        <name>", kind, "</name>\n    </types>\n"] {
+            out.push_str(part);
+        }
     }
-    out.push_str(&format!("    <version>{}</version>\n</Package>\n", escape(version)));
+    for part in ["    <version>", &escape(version), "</version>\n</Package>\n"] {
+        out.push_str(part);
+    }
     out
 }
 

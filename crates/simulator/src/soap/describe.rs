@@ -13,15 +13,27 @@ pub(crate) fn answer(org: &Org) -> Answer {
             put(&mut out, "childXmlNames", child);
         }
         put(&mut out, "directoryName", &kind.directory);
-        put(&mut out, "inFolder", if kind.in_folder { "true" } else { "false" });
-        put(&mut out, "metaFile", if kind.meta_file { "true" } else { "false" });
+        put(
+            &mut out,
+            "inFolder",
+            if kind.in_folder { "true" } else { "false" },
+        );
+        put(
+            &mut out,
+            "metaFile",
+            if kind.meta_file { "true" } else { "false" },
+        );
         if !kind.suffix.is_empty() {
             put(&mut out, "suffix", &kind.suffix);
         }
         put(&mut out, "xmlName", &kind.name);
         out.push_str("</metadataObjects>");
     }
-    put(&mut out, "organizationNamespace", org.spec.namespace.as_deref().unwrap_or(""));
+    put(
+        &mut out,
+        "organizationNamespace",
+        org.spec.namespace.as_deref().unwrap_or(""),
+    );
     put(&mut out, "partialSaveAllowed", "true");
     put(&mut out, "testRequired", "false");
     out.push_str("</result>");

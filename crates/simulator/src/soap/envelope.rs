@@ -55,7 +55,8 @@ pub(crate) fn unparsable(reason: &str) -> Answer {
 
 /// A time as Salesforce writes it; the epoch when there is none.
 pub(crate) fn date(at: Option<Timestamp>) -> String {
-    at.and_then(|at| strtime::format("%Y-%m-%dT%H:%M:%S.000Z", at).ok()).unwrap_or_else(|| EPOCH.to_owned())
+    at.and_then(|at| strtime::format("%Y-%m-%dT%H:%M:%S.000Z", at).ok())
+        .unwrap_or_else(|| EPOCH.to_owned())
 }
 
 /// Which of a component's properties are nil.
@@ -66,7 +67,14 @@ pub(crate) struct Nil {
 }
 
 /// The properties of a component as one element, in the order of the WSDL.
-pub(crate) fn properties(element: &str, of: &Listed, file_name: &str, user_id: &str, nil: Nil, out: &mut String) {
+pub(crate) fn properties(
+    element: &str,
+    of: &Listed,
+    file_name: &str,
+    user_id: &str,
+    nil: Nil,
+    out: &mut String,
+) {
     let created = date(of.created);
     let modified = date(of.modified);
     for part in ["<", element, ">"] {
@@ -115,6 +123,9 @@ mod tests {
     #[test]
     fn dates_have_milliseconds_and_the_epoch_stands_for_none() {
         assert_eq!(date(None), "1970-01-01T00:00:00.000Z");
-        assert_eq!(date(Some("2026-01-02T03:04:05Z".parse().unwrap())), "2026-01-02T03:04:05.000Z");
+        assert_eq!(
+            date(Some("2026-01-02T03:04:05Z".parse().unwrap())),
+            "2026-01-02T03:04:05.000Z"
+        );
     }
 }

@@ -18,12 +18,18 @@ use crate::{
 };
 
 const MOST_QUERIES: usize = 3;
-const MAY_NOT: &str = "use of the Metadata API requires a user with the ModifyAllData or ModifyMetadata permissions";
+const MAY_NOT: &str =
+    "use of the Metadata API requires a user with the ModifyAllData or ModifyMetadata permissions";
 
 pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
     let queries: Vec<(&str, Option<&str>)> = body
         .all("queries")
-        .map(|query| (query.text_of("type"), Some(query.text_of("folder")).filter(|folder| !folder.is_empty())))
+        .map(|query| {
+            (
+                query.text_of("type"),
+                Some(query.text_of("folder")).filter(|folder| !folder.is_empty()),
+            )
+        })
         .collect();
     if queries.len() > MOST_QUERIES {
         return fault("LIMIT_EXCEEDED", "No more than 3 allowed in request");
@@ -31,17 +37,27 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
     let snapshot = org.snapshot();
     let mut picks = Vec::new();
     for (kind, folder) in queries {
-        let ordered = org
-            .fault(Call::List, &[FaultKind::TypeMayNotBeListed], |fault| fault.metadata_type.as_deref() == Some(kind));
+        let ordered = org.fault(Call::List, &[FaultKind::TypeMayNotBeListed], |fault| {
+            fault.metadata_type.as_deref() == Some(kind)
+        });
         if let Some(ordered) = ordered {
             let code = ordered.code.as_deref().unwrap_or("INVALID_TYPE");
             let told = format!("Cannot use: {kind} in this organization");
-            let usual = if code == "INSUFFICIENT_ACCESS" { MAY_NOT } else { told.as_str() };
+            let usual = if code == "INSUFFICIENT_ACCESS" {
+                MAY_NOT
+            } else {
+                told.as_str()
+            };
             return fault(code, ordered.text.as_deref().unwrap_or(usual));
         }
         match snapshot.knows(kind) {
             Known::Here => {}
-            Known::Elsewhere => return fault("INVALID_TYPE", &format!("Cannot use: {kind} in this organization")),
+            Known::Elsewhere => {
+                return fault(
+                    "INVALID_TYPE",
+                    &format!("Cannot use: {kind} in this organization"),
+                );
+            }
             Known::Nowhere => return fault("INVALID_TYPE", &format!("Unknown type:{kind}")),
         }
         // Salesforce never lists its value sets, though it delivers them by name.
@@ -53,7 +69,11 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
 }
 
 /// The answer, a piece at a time: a large listing is never whole in memory.
-fn pieces(snapshot: Snapshot, picks: Vec<Pick>, user_id: String) -> impl Iterator<Item = io::Result<Bytes>> + Send {
+fn pieces(
+    snapshot: Snapshot,
+    picks: Vec<Pick>,
+    user_id: String,
+) -> impl Iterator<Item = io::Result<Bytes>> + Send {
     let mut picks = picks.into_iter();
     let mut begun = false;
     let mut ended = false;
@@ -74,7 +94,10 @@ fn pieces(snapshot: Snapshot, picks: Vec<Pick>, user_id: String) -> impl Iterato
             };
             let entry = snapshot.entry(pick);
             let file_name = listed_file_name(&entry);
-            let nil = Nil { kind: entry.nil_type, file_name: entry.nil_file_name };
+            let nil = Nil {
+                kind: entry.nil_type,
+                file_name: entry.nil_file_name,
+            };
             properties("result", &entry.listed, &file_name, &user_id, nil, &mut out);
         }
         Some(Ok(Bytes::from(out)))

@@ -36,8 +36,18 @@ impl SoapRequest {
             .child("Header")
             .and_then(|header| header.child("SessionHeader"))
             .map_or_else(String::new, |header| header.text_of("sessionId").to_owned());
-        let at = envelope.children.iter().position(|child| child.name == "Body").ok_or(XmlError::Empty)?;
-        let body = envelope.children.swap_remove(at).children.into_iter().next().ok_or(XmlError::Empty)?;
+        let at = envelope
+            .children
+            .iter()
+            .position(|child| child.name == "Body")
+            .ok_or(XmlError::Empty)?;
+        let body = envelope
+            .children
+            .swap_remove(at)
+            .children
+            .into_iter()
+            .next()
+            .ok_or(XmlError::Empty)?;
         let call = match body.name.as_str() {
             "describeMetadata" => Call::Describe,
             "listMetadata" => Call::List,
@@ -68,10 +78,14 @@ pub(crate) fn answer(shared: &Shared, org: &Org, request: &SoapRequest) -> Answe
                 None => deliver::answer(shared, org, request.call, request.body.text_of("asyncProcessId")),
             }
         }
-        _ if request.body.name == "checkStatus" => {
-            fault("UNSUPPORTED_API_VERSION", "checkStatus is not supported for retrieve since 31.0; use checkRetrieveStatus")
-        }
-        _ => fault("INVALID_OPERATION", &format!("No operation available for request {}", request.body.name)),
+        _ if request.body.name == "checkStatus" => fault(
+            "UNSUPPORTED_API_VERSION",
+            "checkStatus is not supported for retrieve since 31.0; use checkRetrieveStatus",
+        ),
+        _ => fault(
+            "INVALID_OPERATION",
+            &format!("No operation available for request {}", request.body.name),
+        ),
     }
 }
 
@@ -81,7 +95,11 @@ mod tests {
 
     #[test]
     fn the_call_and_the_session_are_found_under_any_prefix() {
-        let read = |text: &str| SoapRequest::read(text).map(|request| (request.call, request.session)).unwrap();
+        let read = |text: &str| {
+            SoapRequest::read(text)
+                .map(|request| (request.call, request.session))
+                .unwrap()
+        };
         let plain = "<Envelope><Header><SessionHeader xmlns='m'><sessionId> s </sessionId></SessionHeader></Header>\
             <Body><listMetadata xmlns='m'/></Body></Envelope>";
         assert_eq!(read(plain), (Call::List, "s".to_owned()));

@@ -33,12 +33,19 @@ impl Asked {
             .into_iter()
             .flat_map(|unpackaged| unpackaged.all("types"))
             .map(|types| {
-                let members = types.all("members").map(|member| member.text.trim().to_owned()).collect();
+                let members = types
+                    .all("members")
+                    .map(|member| member.text.trim().to_owned())
+                    .collect();
                 (types.text_of("name").to_owned(), members)
             })
             .collect();
         let version = unpackaged.map_or("", |unpackaged| unpackaged.text_of("version"));
-        let version = if version.is_empty() { request.text_of("apiVersion") } else { version };
+        let version = if version.is_empty() {
+            request.text_of("apiVersion")
+        } else {
+            version
+        };
         Some(Self {
             types,
             version: version.to_owned(),
@@ -48,12 +55,16 @@ impl Asked {
 
     /// Whether the request names that member.
     pub(crate) fn names(&self, kind: &str, name: &str) -> bool {
-        self.types.iter().any(|(asked, members)| asked == kind && members.iter().any(|member| member == name))
+        self.types
+            .iter()
+            .any(|(asked, members)| asked == kind && members.iter().any(|member| member == name))
     }
 
     /// Whether the request names any member of that type.
     pub(crate) fn names_type(&self, kind: &str) -> bool {
-        self.types.iter().any(|(asked, members)| asked == kind && !members.is_empty())
+        self.types
+            .iter()
+            .any(|(asked, members)| asked == kind && !members.is_empty())
     }
 }
 
@@ -83,16 +94,26 @@ pub(crate) fn plan(asked: &Asked, snapshot: &Snapshot, spoilt: &HashMap<(String,
                 plan.messages.push(message.clone());
                 continue;
             }
-            let found = if member == "*" { wildcard(kind, snapshot) } else { find(kind, member, snapshot) };
+            let found = if member == "*" {
+                wildcard(kind, snapshot)
+            } else {
+                find(kind, member, snapshot)
+            };
             if found.is_empty() && member != "*" {
-                plan.messages.push(format!("Entity of type '{kind}' named '{member}' cannot be found"));
+                plan.messages.push(format!(
+                    "Entity of type '{kind}' named '{member}' cannot be found"
+                ));
             }
             for pick in found.into_iter().filter(|pick| taken.insert(*pick)) {
                 plan.take(pick, kind, &mut parts, snapshot);
             }
         }
     }
-    plan.files = plan.items.iter().map(|(pick, _)| snapshot.file_count(*pick)).sum();
+    plan.files = plan
+        .items
+        .iter()
+        .map(|(pick, _)| snapshot.file_count(*pick))
+        .sum();
     plan
 }
 
@@ -101,26 +122,28 @@ impl Plan {
         let full_name = snapshot.delivered(pick).full_name;
         self.delivered.entry(kind.to_owned()).or_default().push(full_name);
         match (snapshot.parent(pick), pick) {
-            (Some(parent), Pick::Base(child)) => match parts.get(&parent) {
-                Some(&at) => {
-                    if let (_, Part::Children(children)) = &mut self.items[at] {
-                        children.push(child);
-                    }
+            (Some(parent), Pick::Base(child)) => {
+                let at = self.place(parent, Part::Children(Vec::new()), parts);
+                if let (_, Part::Children(children)) = &mut self.items[at] {
+                    children.push(child);
                 }
-                None => {
-                    parts.insert(parent, self.items.len());
-                    self.items.push((Pick::Base(parent), Part::Children(vec![child])));
-                }
-            },
-            (_, Pick::Base(member)) => match parts.get(&member) {
-                Some(&at) => self.items[at].1 = Part::Whole,
-                None => {
-                    parts.insert(member, self.items.len());
-                    self.items.push((pick, Part::Whole));
-                }
-            },
+            }
+            (_, Pick::Base(member)) => {
+                let at = self.place(member, Part::Whole, parts);
+                self.items[at].1 = Part::Whole;
+            }
             (_, Pick::Extra(_)) => self.items.push((pick, Part::Whole)),
         }
+    }
+}
+
+impl Plan {
+    /// The place of a member among the items, new or old: each member comes once.
+    fn place(&mut self, member: MemberId, part: Part, parts: &mut HashMap<MemberId, usize>) -> usize {
+        *parts.entry(member).or_insert_with(|| {
+            self.items.push((Pick::Base(member), part));
+            self.items.len() - 1
+        })
     }
 }
 
@@ -138,11 +161,14 @@ fn find(kind: &str, member: &str, snapshot: &Snapshot) -> Vec<Pick> {
 fn wildcard(kind: &str, snapshot: &Snapshot) -> Vec<Pick> {
     let row = TypeId::named(kind).map(TypeId::row);
     let without = kind == "StandardValueSet"
-        || row.is_some_and(|row| row.folder_type.is_some() || matches!(row.shape, Shape::Folder | Shape::Child));
+        || row.is_some_and(|row| {
+            row.folder_type.is_some() || matches!(row.shape, Shape::Folder | Shape::Child)
+        });
     if without {
         return Vec::new();
     }
     let custom_only = kind == "CustomObject";
     let all = snapshot.list(kind, None).into_iter();
-    all.filter(|pick| !custom_only || is_custom_name(&snapshot.delivered(*pick).full_name)).collect()
+    all.filter(|pick| !custom_only || is_custom_name(&snapshot.delivered(*pick).full_name))
+        .collect()
 }

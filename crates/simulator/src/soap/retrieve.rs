@@ -17,7 +17,8 @@ use crate::{
     xml::Element,
 };
 
-const UNKNOWN: &str = "UNKNOWN_EXCEPTION: An unexpected error occurred. Please include this ErrorId if you contact support:";
+const UNKNOWN: &str =
+    "UNKNOWN_EXCEPTION: An unexpected error occurred. Please include this ErrorId if you contact support:";
 
 pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
     let Some(asked) = Asked::read(body) else {
@@ -28,19 +29,36 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
     let files = plan.files;
     let outcome = match failure(shared, org, &asked, files) {
         Some(failed) => Err(failed),
-        None => Ok(Load { plan: Arc::new(plan), snapshot, version: asked.version, single_package: asked.single_package }),
+        None => Ok(Load {
+            plan: Arc::new(plan),
+            snapshot,
+            version: asked.version,
+            single_package: asked.single_package,
+        }),
     };
     let stuck = org
-        .fault(Call::Retrieve, &[FaultKind::StaysPending, FaultKind::StaysInProgress], |fault| {
-            fault.files.is_none_or(|bound| files > bound)
-        })
+        .fault(
+            Call::Retrieve,
+            &[FaultKind::StaysPending, FaultKind::StaysInProgress],
+            |fault| fault.files.is_none_or(|bound| files > bound),
+        )
         .map(|fault| fault.kind);
     let id = id18("09S", shared.next_number());
     let started = shared.clock.now();
     let pace = shared.settings.pace;
-    let retrieve = Retrieve { started, pace, files, stuck, outcome, handed_over: false };
+    let retrieve = Retrieve {
+        started,
+        pace,
+        files,
+        stuck,
+        outcome,
+        handed_over: false,
+    };
     org.retrieves().insert(id.clone(), retrieve);
-    response("retrieve", &format!("<result><done>false</done><id>{id}</id><state>Queued</state></result>"))
+    response(
+        "retrieve",
+        &format!("<result><done>false</done><id>{id}</id><state>Queued</state></result>"),
+    )
 }
 
 /// Members that a fault keeps from being loaded, with the message for each.
@@ -50,7 +68,9 @@ fn spoilt(org: &Org, asked: &Asked) -> HashMap<(String, String), String> {
         let hit = org.fault(Call::Retrieve, &[FaultKind::LoadFromDbFailed], |fault| {
             names(fault, asked).is_some_and(|named| !spoilt.contains_key(&named))
         });
-        let Some(named) = hit.as_ref().and_then(|fault| names(fault, asked)) else { return spoilt };
+        let Some(named) = hit.as_ref().and_then(|fault| names(fault, asked)) else {
+            return spoilt;
+        };
         let message = format!(
             "Metadata API received improper input. Please ensure file name and capitalization is correct. \
              Load of metadata from db failed for metadata of type:{} and file name:{}.",
@@ -68,25 +88,39 @@ fn names(fault: &Fault, asked: &Asked) -> Option<(String, String)> {
 
 /// Why the retrieve will fail as a whole, if it will.
 fn failure(shared: &Shared, org: &Org, asked: &Asked, files: usize) -> Option<Failed> {
-    let poison = org.fault(Call::Retrieve, &[FaultKind::PoisonousComponent], |fault| names(fault, asked).is_some());
+    let poison = org.fault(Call::Retrieve, &[FaultKind::PoisonousComponent], |fault| {
+        names(fault, asked).is_some()
+    });
     if let Some(poison) = poison {
         // The second number tells the place in Salesforce's code and stays; the first is new each time.
         let number = shared.next_number() % 1_000_000;
         let told = format!("{UNKNOWN} 1486965398-{number} (-1073734177)");
         let code = poison.code.unwrap_or_else(|| "UNKNOWN_EXCEPTION".to_owned());
-        return Some(Failed { code, text: poison.text.unwrap_or(told) });
+        return Some(Failed {
+            code,
+            text: poison.text.unwrap_or(told),
+        });
     }
     let nested = org.fault(Call::Retrieve, &[FaultKind::InsufficientAccess], |fault| {
-        fault.metadata_type.as_deref().is_some_and(|kind| asked.names_type(kind))
+        fault
+            .metadata_type
+            .as_deref()
+            .is_some_and(|kind| asked.names_type(kind))
     });
     if let Some(kind) = nested.and_then(|fault| fault.metadata_type) {
-        let text = format!("UNKNOWN_EXCEPTION: INSUFFICIENT_ACCESS: insufficient access rights on entity: {kind}");
-        return Some(Failed { code: "UNKNOWN_EXCEPTION".to_owned(), text });
+        let text =
+            format!("UNKNOWN_EXCEPTION: INSUFFICIENT_ACCESS: insufficient access rights on entity: {kind}");
+        return Some(Failed {
+            code: "UNKNOWN_EXCEPTION".to_owned(),
+            text,
+        });
     }
     let ordered = org.fault(Call::Retrieve, &[FaultKind::LimitExceeded], |fault| {
         fault.files.is_some_and(|bound| files > bound)
     });
-    let most = ordered.and_then(|fault| fault.files).unwrap_or(shared.settings.most_files);
+    let most = ordered
+        .and_then(|fault| fault.files)
+        .unwrap_or(shared.settings.most_files);
     (files > most).then(|| Failed {
         code: "LIMIT_EXCEEDED".to_owned(),
         text: format!("LIMIT_EXCEEDED: Too many files in retrieve call, limit is: {most}."),

@@ -163,7 +163,8 @@ impl Http {
         calls: &CallCounter,
     ) -> Result<Incoming, SalesforceError> {
         let limit = self.settings.limits.of(call);
-        let deadline = Instant::now() + limit.whole;
+        let began = Instant::now();
+        let deadline = began + limit.whole;
         // Counted before it leaves: a step that is cancelled while it waits has made the call all the same.
         calls.sent(call);
         let answer = timeout(limit.first_byte, request.send()).await;
@@ -173,9 +174,11 @@ impl Http {
                 if error.is_connect() || error.is_builder() {
                     calls.never_left(call);
                 }
+                answered(call, "no_answer", began);
                 return Err(transport(call, error, self.settings.connect_timeout));
             }
             Err(_) => {
+                answered(call, "no_answer", began);
                 return Err(SalesforceError::Timeout {
                     call,
                     waited: Waited::FirstByte,
@@ -183,12 +186,16 @@ impl Http {
                 });
             }
         };
-        let incoming = Incoming::new(call, response, limit, self.settings.idle_timeout, deadline);
-        tracing::debug!(
-            salesforce.call = call.as_str(),
-            http.status = incoming.status,
-            "Salesforce answered"
+        answered(
+            call,
+            if response.status().is_success() {
+                "answered"
+            } else {
+                "refused"
+            },
+            began,
         );
+        let incoming = Incoming::new(call, response, limit, self.settings.idle_timeout, deadline);
         if (300..400).contains(&incoming.status) {
             return Err(SalesforceError::Unexpected {
                 call,
@@ -337,6 +344,20 @@ impl Body {
         }
         head
     }
+}
+
+/// One call got its answer's head, or none.
+fn answered(call: CallKind, outcome: &'static str, began: Instant) {
+    let call = call.as_str();
+    tracing::info!(
+        target: "nightshift::metric",
+        counter = "nightshift_salesforce_calls_total",
+        call,
+        outcome,
+        value = 1_u64
+    );
+    let seconds = began.elapsed().as_secs_f64();
+    tracing::info!(target: "nightshift::metric", histogram = "nightshift_salesforce_call_seconds", call, seconds);
 }
 
 /// What the network's error means, without the address.

@@ -64,7 +64,7 @@ fn lines(bytes: &[u8], width: usize, end: &str) -> String {
     let text = STANDARD.encode(bytes);
     text.as_bytes()
         .chunks(width)
-        .map(|line| format!("{}{end}", std::str::from_utf8(line).unwrap()))
+        .flat_map(|line| [std::str::from_utf8(line).unwrap(), end])
         .collect()
 }
 
@@ -169,7 +169,7 @@ fn a_retrieve_that_is_not_done_or_failed_has_no_zip() {
 fn a_reader_that_stops_before_the_end_loses_nothing_that_stands_behind() {
     let text = result(&format!(
         "<zipFile>{}</zipFile>{FILE}",
-        STANDARD.encode([7; 200_000])
+        STANDARD.encode(vec![7; 200_000])
     ));
     let files = wait(async {
         let ZipAnswer::Zip(download) = open(Envelope::of_pieces(CallKind::Zip, pieces(&text, &[])))

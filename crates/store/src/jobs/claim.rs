@@ -43,6 +43,11 @@ impl Claim {
         self.fence
     }
 
+    /// By how much a heartbeat extends it.
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease
+    }
+
     /// Time left to work without a heartbeat; `None` once it is too late to begin.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         self.lease.checked_sub(now.saturating_duration_since(self.asked)).filter(|left| !left.is_zero())

@@ -1,0 +1,180 @@
+//! Support cases: one open case for each org and code, with occurrences; a success resolves all of the org's.
+
+use std::collections::BTreeMap;
+
+use domain::{CaseId, OrgId, SyncId};
+use jiff::Timestamp;
+use nightshift_domain as domain;
+use serde_json::json;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    Store,
+    error::{StoreError, at},
+    jobs::{Failure, bounded},
+    outbox,
+    row::{Stamp, word},
+};
+
+/// The aggregate.
+#[derive(Clone, Copy, Debug)]
+pub struct Cases<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Cases.
+    pub fn cases(&self) -> Cases<'_> {
+        Cases { store: self }
+    }
+}
+
+/// One case; its words are in the catalogue under its code.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CaseRow {
+    /// Which.
+    pub id: CaseId,
+    /// Whose.
+    pub org: OrgId,
+    /// The org's name.
+    pub org_name: String,
+    /// Why.
+    pub code: domain::FailureCode,
+    /// `open` or `resolved`.
+    pub state: String,
+    /// How often, since it was opened.
+    pub occurrences: i32,
+    /// First.
+    pub opened_at: Timestamp,
+    /// Last.
+    pub last_occurred_at: Timestamp,
+    /// By a success.
+    pub resolved_at: Option<Timestamp>,
+    /// Of the last occurrence.
+    pub sync: Option<SyncId>,
+    /// Of the last occurrence.
+    pub message: String,
+    /// Of the last occurrence.
+    pub evidence: BTreeMap<String, String>,
+}
+
+/// Opens a case, or adds an occurrence to the open one of the same org and code.
+pub(crate) async fn open(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: Option<SyncId>,
+    failure: &Failure,
+) -> Result<(), StoreError> {
+    let evidence: BTreeMap<_, _> =
+        failure.evidence.iter().map(|(name, value)| (bounded(name), bounded(value))).collect();
+    let row = sqlx::query(
+        "-- cases.open
+        INSERT INTO support_case (org_id, id, code, state, opened_at, last_occurred_at, sync_id, message, evidence)
+        VALUES ($1, $2, $3, 'open', nightshift_now(), nightshift_now(), $4, $5, $6)
+        ON CONFLICT (org_id, code) WHERE state = 'open' DO UPDATE
+           SET occurrences = support_case.occurrences + 1, last_occurred_at = excluded.last_occurred_at,
+               sync_id = excluded.sync_id, message = excluded.message, evidence = excluded.evidence
+        RETURNING id, occurrences",
+    )
+    .bind(org.uuid())
+    .bind(Uuid::now_v7())
+    .bind(failure.code.as_str())
+    .bind(sync.map(SyncId::uuid))
+    .bind(bounded(&failure.message))
+    .bind(json!(evidence))
+    .fetch_one(&mut *c)
+    .await
+    .map_err(at("cases.open"))?;
+    let (id, occurrences): (Uuid, i32) = (row.get("id"), row.get("occurrences"));
+    let entry = failure.code.entry();
+    let topic = if occurrences == 1 { "case.opened" } else { "case.occurred" };
+    let body = json!({
+        "case": id.to_string(),
+        "code": failure.code.as_str(),
+        "title": entry.title,
+        "occurrences": occurrences,
+        "first_step": entry.first_step(),
+        "customer": entry.customer,
+        "message": bounded(&failure.message),
+        "sync": sync.map(|sync| sync.to_string()),
+    });
+    outbox::write(c, org, topic, &body, None).await
+}
+
+/// A success ends the org's open cases.
+pub(crate) async fn resolve_all(c: &mut PgConnection, org: OrgId) -> Result<(), StoreError> {
+    let resolved = sqlx::query(
+        "-- cases.resolve_all
+        UPDATE support_case SET state = 'resolved', resolved_at = nightshift_now()
+         WHERE org_id = $1 AND state = 'open' RETURNING id, code, occurrences",
+    )
+    .bind(org.uuid())
+    .fetch_all(&mut *c)
+    .await
+    .map_err(at("cases.resolve_all"))?;
+    for row in resolved {
+        let body = json!({
+            "case": row.get::<Uuid, _>("id").to_string(),
+            "code": row.get::<String, _>("code"),
+            "occurrences": row.get::<i32, _>("occurrences"),
+        });
+        outbox::write(&mut *c, org, "case.resolved", &body, None).await?;
+    }
+    Ok(())
+}
+
+const SELECT: &str = "SELECT support_case.org_id, support_case.id, org.name AS org_name, code, state, occurrences, opened_at, \
+     last_occurred_at, resolved_at, sync_id, message, evidence \
+     FROM support_case JOIN org ON org.id = support_case.org_id";
+
+impl Cases<'_> {
+    /// Open ones first, the newest first; at most 1,000.
+    pub async fn list(self, org: Option<OrgId>) -> Result<Vec<CaseRow>, StoreError> {
+        let sql = format!(
+            "-- cases.list\n{SELECT} WHERE ($1::uuid IS NULL OR support_case.org_id = $1)
+             ORDER BY state, last_occurred_at DESC, support_case.id LIMIT 1000"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(org.map(OrgId::uuid))
+            .fetch_all(&self.store.pool)
+            .await
+            .map_err(at("cases.list"))?;
+        rows.iter().map(case_row).collect()
+    }
+
+    /// One case.
+    pub async fn show(self, id: CaseId) -> Result<CaseRow, StoreError> {
+        let sql = format!("-- cases.show\n{SELECT} WHERE support_case.id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id.uuid())
+            .fetch_optional(&self.store.pool)
+            .await
+            .map_err(at("cases.show"))?;
+        let missing = || StoreError::NotFound { thing: "case", name: id.to_string() };
+        case_row(&row.ok_or_else(missing)?)
+    }
+}
+
+fn case_row(row: &PgRow) -> Result<CaseRow, StoreError> {
+    let evidence: serde_json::Value = row.get("evidence");
+    let evidence = serde_json::from_value(evidence).map_err(|error| StoreError::Decode {
+        table: "support_case",
+        column: "evidence",
+        reason: error.to_string(),
+    })?;
+    Ok(CaseRow {
+        id: CaseId::from_uuid(row.get("id")),
+        org: OrgId::from_uuid(row.get("org_id")),
+        org_name: row.get("org_name"),
+        code: word("support_case", "code", row.get("code"))?,
+        state: row.get("state"),
+        occurrences: row.get("occurrences"),
+        opened_at: row.get::<Stamp, _>("opened_at").0,
+        last_occurred_at: row.get::<Stamp, _>("last_occurred_at").0,
+        resolved_at: row.get::<Option<Stamp>, _>("resolved_at").map(|stamp| stamp.0),
+        sync: row.get::<Option<Uuid>, _>("sync_id").map(SyncId::from_uuid),
+        message: row.get("message"),
+        evidence,
+    })
+}

@@ -1,0 +1,94 @@
+//! Which jobs to tell the queue about: one statement for what was just settled and for the sweep.
+//!
+//! It keeps at most a room's worth of each class in the broker, a few of each org (one huge org starves nobody),
+//! retrieves before polls, and no more retrieves than an org may have open. It only marks `announced_at`; whoever
+//! calls it publishes, and unmarks what was not confirmed.
+
+use std::time::Duration;
+
+use domain::{Class, JobId, OrgId};
+use nightshift_domain as domain;
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::Jobs;
+use crate::{
+    error::{StoreError, at},
+    row::word,
+};
+
+/// The bounds of announcing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AnnounceLimits {
+    /// Announced and unclaimed jobs of a class.
+    pub per_class: u32,
+    /// Announced and unclaimed jobs of an org in a class.
+    pub per_org: u32,
+    /// Retrieves of an org that may be open at Salesforce.
+    pub open_per_org: u32,
+    /// After this long an announced and unclaimed job is announced again.
+    pub reannounce: Duration,
+}
+
+/// A job to tell the queue about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DueJob {
+    /// Whose.
+    pub org: OrgId,
+    /// Which.
+    pub job: JobId,
+    /// Its queue.
+    pub class: Class,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
+}
+
+impl Jobs<'_> {
+    /// Marks what should be announced, of all orgs (`None`: the sweep) or of one that was just settled.
+    pub async fn mark_announceable(
+        self,
+        org: Option<OrgId>,
+        limits: &AnnounceLimits,
+    ) -> Result<Vec<DueJob>, StoreError> {
+        let rows = sqlx::query(include_str!("announceable.sql"))
+            .bind(org.map(OrgId::uuid))
+            .bind(limits.reannounce.as_secs_f64())
+            .bind(i64::from(limits.per_class))
+            .bind(i64::from(limits.per_org))
+            .bind(i64::from(limits.open_per_org))
+            .fetch_all(&self.store.pool)
+            .await
+            .map_err(at("jobs.mark_announceable"))?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(DueJob {
+                    org: OrgId::from_uuid(row.get("org_id")),
+                    job: JobId::from_uuid(row.get("id")),
+                    class: word("job", "class", row.get("class"))?,
+                    traceparent: row.get("traceparent"),
+                })
+            })
+            .collect()
+    }
+
+    /// Takes the mark back from jobs that the broker did not confirm, so that the next sweep finds them.
+    pub async fn unmark(self, jobs: &[DueJob]) -> Result<(), StoreError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let orgs: Vec<Uuid> = jobs.iter().map(|job| job.org.uuid()).collect();
+        let ids: Vec<Uuid> = jobs.iter().map(|job| job.job.uuid()).collect();
+        sqlx::query(
+            "-- jobs.unmark
+            UPDATE job SET announced_at = NULL
+              FROM unnest($1::uuid[], $2::uuid[]) AS sent (org_id, id)
+             WHERE job.org_id = sent.org_id AND job.id = sent.id AND job.announced_at IS NOT NULL",
+        )
+        .bind(&orgs)
+        .bind(&ids)
+        .execute(&self.store.pool)
+        .await
+        .map_err(at("jobs.unmark"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+-- jobs.mark_announceable
+-- $1 org or null, $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org
+WITH due AS MATERIALIZED (
+    SELECT org_id, id, class, lane, not_before, announced_at,
+           state = 'due' AND announced_at > nightshift_now() - make_interval(secs => $2) AS pending,
+           CASE state
+               WHEN 'due' THEN announced_at IS NULL
+                            OR announced_at <= nightshift_now() - make_interval(secs => $2)
+               -- a lapsed lease is announced once for its end, then again and again
+               ELSE lease_until < nightshift_now()
+                    AND (announced_at IS NULL OR announced_at <= lease_until
+                         OR announced_at <= nightshift_now() - make_interval(secs => $2))
+           END AS wanted
+      FROM job
+     WHERE not_before <= nightshift_now() AND state <> 'dead' AND ($1::uuid IS NULL OR org_id = $1)
+), room AS (
+    SELECT class, $3 - count(*) FILTER (WHERE pending) AS room FROM due GROUP BY class
+), busy AS (
+    SELECT org_id, class, count(*) FILTER (WHERE pending) AS pending FROM due GROUP BY org_id, class
+), openers AS (
+    SELECT org_id,
+           $5 - (SELECT count(*) FROM job
+                  WHERE job.org_id = due.org_id AND job.state <> 'dead'
+                    AND (job.lane = 'holds'
+                         OR job.lane = 'opens'
+                            AND (job.state = 'claimed' AND job.lease_until >= nightshift_now()
+                                 OR job.state = 'due' AND job.announced_at > nightshift_now() - make_interval(secs => $2)))
+                ) AS room
+      FROM due WHERE lane = 'opens' AND wanted GROUP BY org_id
+), ranked AS (
+    SELECT due.org_id, due.id, due.class, due.lane, due.not_before, due.announced_at,
+           row_number() OVER (PARTITION BY due.org_id, due.lane ORDER BY due.not_before, due.id) AS nth_of_lane
+      FROM due WHERE wanted
+), allowed AS (
+    SELECT ranked.*,
+           row_number() OVER (PARTITION BY ranked.org_id, ranked.class
+                                  ORDER BY (ranked.lane = 'opens') DESC, ranked.not_before, ranked.id) AS nth
+      FROM ranked LEFT JOIN openers USING (org_id)
+     WHERE ranked.lane <> 'opens' OR ranked.nth_of_lane <= openers.room
+), fair AS (
+    SELECT allowed.*,
+           row_number() OVER (PARTITION BY allowed.class ORDER BY allowed.nth, allowed.not_before) AS place
+      FROM allowed JOIN busy USING (org_id, class)
+     WHERE allowed.nth <= $4 - busy.pending
+), chosen AS (
+    SELECT fair.org_id, fair.id, fair.announced_at
+      FROM fair JOIN room USING (class)
+     WHERE fair.place <= room.room
+), locked AS (
+    SELECT job.org_id, job.id
+      FROM job JOIN chosen ON job.org_id = chosen.org_id AND job.id = chosen.id
+     -- another sweeper was first
+     WHERE job.announced_at IS NOT DISTINCT FROM chosen.announced_at
+     ORDER BY job.org_id, job.id
+       FOR UPDATE OF job SKIP LOCKED
+)
+UPDATE job SET announced_at = nightshift_now()
+  FROM locked
+ WHERE job.org_id = locked.org_id AND job.id = locked.id
+RETURNING job.org_id, job.id, job.class, job.traceparent

@@ -1,0 +1,179 @@
+//! Taking a job, and keeping it.
+
+use std::time::{Duration, Instant};
+
+use domain::{Class, Fence, JobId, Kind, OrgId, SyncId, SyncState};
+use jiff::Timestamp;
+use nightshift_domain as domain;
+use sqlx::Row;
+
+use super::Jobs;
+use crate::{
+    error::{StoreError, at},
+    row::{Stamp, word},
+};
+
+/// Proof that this worker, and no other, may settle the job. Neither `Clone` nor `Copy`: settling consumes it, so a
+/// job cannot be settled twice by a slip of the hand.
+#[must_use = "a claim that is dropped blocks its job until the lease runs out"]
+#[derive(Debug)]
+pub struct Claim {
+    pub(crate) org: OrgId,
+    pub(crate) job: JobId,
+    pub(crate) sync: Option<SyncId>,
+    pub(crate) fence: Fence,
+    lease: Duration,
+    /// Taken before the claim was sent: the lease cannot have begun earlier.
+    asked: Instant,
+}
+
+impl Claim {
+    /// Whose job.
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+
+    /// Which job.
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Its number.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Time left to work without a heartbeat; `None` once it is too late to begin.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.lease.checked_sub(now.saturating_duration_since(self.asked)).filter(|left| !left.is_zero())
+    }
+}
+
+/// A claimed job, as the claim read it.
+#[derive(Debug)]
+pub struct Claimed {
+    /// To be settled.
+    pub claim: Claim,
+    /// Of which sync.
+    pub sync: Option<SyncId>,
+    /// The sync's state before this claim (`queued` becomes `running` with it).
+    pub sync_state: Option<SyncState>,
+    /// When the sync's patience ends.
+    pub give_up_at: Option<Timestamp>,
+    /// The step.
+    pub kind: Kind,
+    /// Its queue.
+    pub class: Class,
+    /// What the step needs.
+    pub payload: serde_json::Value,
+    /// Errors so far.
+    pub attempts: u32,
+    /// Leases that ran out so far, this claim's finding included.
+    pub deaths: u32,
+    /// Whether this claim found that the last lease had run out.
+    pub died: bool,
+    /// Waits so far.
+    pub waits: u32,
+    /// W3C trace context of whoever made it.
+    pub traceparent: Option<String>,
+    /// The database's time.
+    pub now: Timestamp,
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum ClaimAnswer {
+    /// It is ours.
+    Ours(Box<Claimed>),
+    /// Claimed by another, too early, gone, or locked at this moment: the message did its work.
+    Refused,
+}
+
+const CLAIM: &str = "-- jobs.claim
+    UPDATE job
+       SET state = 'claimed', fence = fence + 1, lease_until = nightshift_now() + make_interval(secs => $3),
+           -- a lease that ran out is a death
+           deaths = deaths + (state = 'claimed')::int
+     WHERE org_id = $1 AND id = $2 AND not_before <= nightshift_now()
+       AND (state = 'due' OR (state = 'claimed' AND lease_until < nightshift_now()))
+ RETURNING sync_id, kind, class, payload, fence, attempts, deaths, waits, traceparent, nightshift_now() AS now,
+           (SELECT state FROM sync WHERE sync.org_id = job.org_id AND sync.id = job.sync_id) AS sync_state,
+           (SELECT give_up_at FROM sync WHERE sync.org_id = job.org_id AND sync.id = job.sync_id) AS give_up_at,
+           (SELECT old.state = 'claimed' FROM job old WHERE old.org_id = $1 AND old.id = $2) AS died";
+
+impl Jobs<'_> {
+    /// Takes the job, if it is due and free. One statement: two workers cannot both get a row back.
+    pub async fn claim(self, org: OrgId, job: JobId, lease: Duration) -> Result<ClaimAnswer, StoreError> {
+        let asked = Instant::now();
+        let row = sqlx::query(CLAIM)
+            .bind(org.uuid())
+            .bind(job.uuid())
+            .bind(lease.as_secs_f64())
+            .fetch_optional(&self.store.pool)
+            .await
+            .map_err(at("jobs.claim"));
+        let row = match row {
+            Ok(Some(row)) => row,
+            // a row that stays locked is being claimed or settled: still owned
+            Ok(None) | Err(StoreError::Busy { .. }) => return Ok(ClaimAnswer::Refused),
+            Err(error) => return Err(error),
+        };
+        let sync: Option<uuid::Uuid> = row.get("sync_id");
+        let sync = sync.map(SyncId::from_uuid);
+        let state: Option<String> = row.get("sync_state");
+        let claimed = Claimed {
+            claim: Claim { org, job, sync, fence: Fence(row.get("fence")), lease, asked },
+            sync,
+            sync_state: state.map(|state| word("sync", "state", &state)).transpose()?,
+            give_up_at: row.get::<Option<Stamp>, _>("give_up_at").map(|stamp| stamp.0),
+            kind: Kind::read(row.get("kind")),
+            class: word("job", "class", row.get("class"))?,
+            payload: row.get("payload"),
+            attempts: count(row.get("attempts")),
+            deaths: count(row.get("deaths")),
+            died: row.get("died"),
+            waits: count(row.get("waits")),
+            traceparent: row.get("traceparent"),
+            now: row.get::<Stamp, _>("now").0,
+        };
+        if let (Some(sync), Some(SyncState::Queued)) = (claimed.sync, claimed.sync_state) {
+            self.first_claim(org, sync).await?;
+        }
+        Ok(ClaimAnswer::Ours(Box::new(claimed)))
+    }
+
+    async fn first_claim(self, org: OrgId, sync: SyncId) -> Result<(), StoreError> {
+        sqlx::query(
+            "-- syncs.first_claim
+            UPDATE sync SET state = 'running', started_at = nightshift_now()
+             WHERE org_id = $1 AND id = $2 AND state = 'queued'",
+        )
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .execute(&self.store.pool)
+        .await
+        .map_err(at("syncs.first_claim"))?;
+        Ok(())
+    }
+
+    /// Extends the lease of a claim.
+    pub async fn heartbeat(self, claim: &Claim, lease: Duration) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "-- jobs.heartbeat
+            UPDATE job SET lease_until = nightshift_now() + make_interval(secs => $4)
+             WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'",
+        )
+        .bind(claim.org.uuid())
+        .bind(claim.job.uuid())
+        .bind(claim.fence.0)
+        .bind(lease.as_secs_f64())
+        .execute(&self.store.pool)
+        .await
+        .map_err(at("jobs.heartbeat"))?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+}
+
+fn count(stored: i32) -> u32 {
+    stored.unsigned_abs()
+}

@@ -1,0 +1,303 @@
+//! Local nights: each org and night once, whatever number of schedulers looks.
+//!
+//! The table is unique by org and night, due orgs are taken with SKIP LOCKED, and night, sync, first job and next run
+//! are written in one transaction. What to do with a due org is the caller's pure decision.
+
+use domain::{
+    Door, Mode, NewJob, OrgId, SyncRequest,
+    schedule::{Firing, NightRun, Schedule},
+};
+use jiff::{Timestamp, civil::Date};
+use nightshift_domain as domain;
+use sqlx::{PgConnection, Row};
+
+use crate::{
+    Store,
+    error::{StoreError, at},
+    orgs::schedule,
+    row::{Day, Stamp},
+    syncs::{AdmissionAnswer, Patience, admit_in},
+};
+
+/// The aggregate.
+#[derive(Clone, Copy, Debug)]
+pub struct Nights<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Nights.
+    pub fn nights(&self) -> Nights<'_> {
+        Nights { store: self }
+    }
+}
+
+/// An org whose next run may have come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DueOrg {
+    /// Which.
+    pub org: OrgId,
+    /// When it is synced.
+    pub schedule: Schedule,
+    /// The last night that was fired or recorded.
+    pub last_night: Option<Date>,
+    /// Slots at or before it are never caught up.
+    pub slots_after: Timestamp,
+    /// Nights since everything was retrieved.
+    pub nights_since_full: u32,
+}
+
+/// What the scheduler decided for a due org.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FireDecision {
+    /// Fire, record, or put right.
+    pub firing: Firing,
+    /// How much to retrieve, if it fires.
+    pub mode: Mode,
+    /// Real time at which the fired night's window closes.
+    pub closes_at: Timestamp,
+}
+
+/// What one round did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Fired {
+    /// Orgs whose sync was started.
+    pub started: Vec<OrgId>,
+    /// Orgs whose slot joined a running sync.
+    pub joined: Vec<OrgId>,
+    /// Nights that were recorded as missed.
+    pub missed: u64,
+    /// Orgs looked at.
+    pub seen: usize,
+    /// Orgs whose row cannot be read: they are set aside for an hour.
+    pub unreadable: Vec<(OrgId, String)>,
+}
+
+impl Nights<'_> {
+    /// Fires due orgs, at most `limit`, in one transaction. `instant` is the clock of slots (`None`: the database's).
+    pub async fn fire(
+        self,
+        instant: Option<Timestamp>,
+        limit: i64,
+        first: &NewJob,
+        decide: impl Fn(&DueOrg, Timestamp) -> Result<FireDecision, domain::schedule::ScheduleError>,
+    ) -> Result<Fired, StoreError> {
+        let mut tx = self.store.begin("nights.fire").await?;
+        let rows = sqlx::query(
+            "-- nights.due
+            SELECT id, time_zone, window_opens, window_closes, slot, days, last_night, slots_after, nights_since_full,
+                   coalesce($1, nightshift_now()) AS instant
+              FROM org
+             WHERE next_run <= coalesce($1, nightshift_now()) AND NOT paused
+             ORDER BY next_run LIMIT $2
+               FOR UPDATE SKIP LOCKED",
+        )
+        .bind(instant.map(Stamp))
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(at("nights.due"))?;
+        let mut fired = Fired { seen: rows.len(), ..Fired::default() };
+        for row in &rows {
+            let org = OrgId::from_uuid(row.get("id"));
+            let instant = row.get::<Stamp, _>("instant").0;
+            let decision = schedule(row).map_err(|error| error.to_string()).and_then(|schedule| {
+                let due = DueOrg {
+                    org,
+                    schedule,
+                    last_night: row.get::<Option<Day>, _>("last_night").map(|day| day.0),
+                    slots_after: row.get::<Stamp, _>("slots_after").0,
+                    nights_since_full: row.get::<i32, _>("nights_since_full").unsigned_abs(),
+                };
+                decide(&due, instant).map_err(|error| error.to_string())
+            });
+            match decision {
+                Ok(decision) => carry_out(&mut tx, org, &decision, first, &mut fired).await?,
+                Err(reason) => {
+                    set_aside(&mut tx, org).await?;
+                    fired.unreadable.push((org, reason));
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(fired)
+    }
+
+    /// Starts again the failed syncs of this night whose time has come.
+    pub async fn retry(self, limit: i64, first: &NewJob) -> Result<Vec<OrgId>, StoreError> {
+        let mut tx = self.store.begin("nights.retry").await?;
+        let rows = sqlx::query(
+            "-- nights.due_retries
+            SELECT night.org_id, night.night, night.closes_at
+              FROM night JOIN org ON org.id = night.org_id
+             WHERE night.retry_at <= nightshift_now()
+             ORDER BY night.retry_at LIMIT $1
+               FOR UPDATE OF org, night SKIP LOCKED",
+        )
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(at("nights.due_retries"))?;
+        let mut started = Vec::new();
+        for row in rows {
+            let org = OrgId::from_uuid(row.get("org_id"));
+            let night = row.get::<Day, _>("night").0;
+            let closes_at = row.get::<Stamp, _>("closes_at").0;
+            let reason = Some("the sync of this night failed and may heal".to_owned());
+            let request = SyncRequest { org, mode: Mode::Incremental, door: Door::SameNightRetry, reason };
+            let answer =
+                admit_in(&mut tx, &request, Patience::Night { night, closes_at }, first, None).await?;
+            if matches!(answer, AdmissionAnswer::Opened { .. }) {
+                started.push(org);
+            }
+            sqlx::query(
+                "-- nights.retried
+                UPDATE night SET retry_at = NULL, retries = retries + 1 WHERE org_id = $1 AND night = $2",
+            )
+            .bind(org.uuid())
+            .bind(Day(night))
+            .execute(&mut *tx)
+            .await
+            .map_err(at("nights.retried"))?;
+        }
+        tx.commit().await?;
+        Ok(started)
+    }
+
+    /// How a night of an org went: `run`, `joined` or `missed`; `None` when nobody has touched it.
+    pub async fn state(self, org: OrgId, night: Date) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("-- nights.state\nSELECT state FROM night WHERE org_id = $1 AND night = $2")
+            .bind(org.uuid())
+            .bind(Day(night))
+            .fetch_optional(&self.store.pool)
+            .await
+            .map_err(at("nights.state"))
+    }
+}
+
+async fn carry_out(
+    c: &mut PgConnection,
+    org: OrgId,
+    decision: &FireDecision,
+    first: &NewJob,
+    fired: &mut Fired,
+) -> Result<(), StoreError> {
+    match &decision.firing {
+        Firing::NotYet { next } => next_run(c, org, None, next).await,
+        Firing::Missed { missed, next } => {
+            let last = missed.last().map(|missed| missed.run.night);
+            for missed in missed {
+                record_missed(&mut *c, org, &missed.run).await?;
+                fired.missed += 1;
+            }
+            next_run(c, org, last, next).await
+        }
+        Firing::Fire { run, missed, next } => {
+            for missed in missed {
+                record_missed(&mut *c, org, &missed.run).await?;
+                fired.missed += 1;
+            }
+            if record(&mut *c, org, run.night, "run", decision.closes_at, None).await? == Recorded::New {
+                let request = SyncRequest { org, mode: decision.mode, door: Door::Slot, reason: None };
+                let patience = Patience::Night { night: run.night, closes_at: decision.closes_at };
+                match admit_in(&mut *c, &request, patience, first, None).await? {
+                    AdmissionAnswer::Opened { .. } => fired.started.push(org),
+                    AdmissionAnswer::Joined { sync } => {
+                        join_night(&mut *c, org, run.night, sync).await?;
+                        fired.joined.push(org);
+                    }
+                    AdmissionAnswer::Refused(_) => {}
+                }
+            }
+            next_run(c, org, Some(run.night), next).await
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Recorded {
+    New,
+    Known,
+}
+
+async fn record(
+    c: &mut PgConnection,
+    org: OrgId,
+    night: Date,
+    state: &'static str,
+    closes_at: Timestamp,
+    reason: Option<&'static str>,
+) -> Result<Recorded, StoreError> {
+    let done = sqlx::query(
+        "-- nights.record
+        INSERT INTO night (org_id, night, state, recorded_at, closes_at, reason)
+        VALUES ($1, $2, $3, nightshift_now(), $4, $5) ON CONFLICT DO NOTHING",
+    )
+    .bind(org.uuid())
+    .bind(Day(night))
+    .bind(state)
+    .bind(Stamp(closes_at))
+    .bind(reason)
+    .execute(c)
+    .await
+    .map_err(at("nights.record"))?;
+    Ok(if done.rows_affected() == 1 { Recorded::New } else { Recorded::Known })
+}
+
+async fn record_missed(c: &mut PgConnection, org: OrgId, run: &NightRun) -> Result<(), StoreError> {
+    let reason = "no scheduler looked while the window was open";
+    if record(&mut *c, org, run.night, "missed", run.closes, Some(reason)).await? == Recorded::Known {
+        return Ok(());
+    }
+    let failure = crate::jobs::Failure {
+        code: domain::FailureCode::NightMissed,
+        message: format!("the night of {} was missed: {reason}", run.night),
+        evidence: [("night".to_owned(), run.night.to_string())].into(),
+    };
+    crate::cases::open(c, org, None, &failure).await
+}
+
+/// A slot that meets a running sync counts as run; the sync now belongs to the night.
+async fn join_night(c: &mut PgConnection, org: OrgId, night: Date, sync: domain::SyncId) -> Result<(), StoreError> {
+    sqlx::query(
+        "-- nights.join
+        WITH joined AS (UPDATE night SET state = 'joined' WHERE org_id = $1 AND night = $2 RETURNING closes_at)
+        UPDATE sync SET night = coalesce(night, $2), give_up_at = greatest(give_up_at, joined.closes_at)
+          FROM joined WHERE org_id = $1 AND id = $3",
+    )
+    .bind(org.uuid())
+    .bind(Day(night))
+    .bind(sync.uuid())
+    .execute(c)
+    .await
+    .map_err(at("nights.join"))?;
+    Ok(())
+}
+
+async fn next_run(
+    c: &mut PgConnection,
+    org: OrgId,
+    last_night: Option<Date>,
+    next: &NightRun,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "-- nights.next_run
+        UPDATE org SET next_run = $2, last_night = coalesce($3, last_night) WHERE id = $1",
+    )
+    .bind(org.uuid())
+    .bind(Stamp(next.slot))
+    .bind(last_night.map(Day))
+    .execute(c)
+    .await
+    .map_err(at("nights.next_run"))?;
+    Ok(())
+}
+
+async fn set_aside(c: &mut PgConnection, org: OrgId) -> Result<(), StoreError> {
+    sqlx::query("-- nights.set_aside\nUPDATE org SET next_run = next_run + interval '1 hour' WHERE id = $1")
+        .bind(org.uuid())
+        .execute(c)
+        .await
+        .map_err(at("nights.set_aside"))?;
+    Ok(())
+}

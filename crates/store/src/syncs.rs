@@ -1,0 +1,164 @@
+//! Syncs: admitted, shown, ended, with their bills and timelines.
+
+mod admit;
+mod show;
+
+use domain::{Bill, FailureCode, OrgId, SyncId};
+use nightshift_domain as domain;
+use serde_json::json;
+use sqlx::{PgConnection, Row};
+
+use crate::{
+    Store,
+    error::{StoreError, at},
+    jobs::{Claim, Failure, Settling},
+    outbox,
+};
+
+pub use admit::{AdmissionAnswer, Patience, admit_in};
+pub use show::{SyncRow, TimelineRow};
+
+/// The aggregate.
+#[derive(Clone, Copy, Debug)]
+pub struct Syncs<'a> {
+    pub(crate) store: &'a Store,
+}
+
+impl Store {
+    /// Syncs.
+    pub fn syncs(&self) -> Syncs<'_> {
+        Syncs { store: self }
+    }
+}
+
+/// Adds calls to a sync's bill.
+pub(crate) async fn add_bill(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: Option<SyncId>,
+    bill: &Bill,
+) -> Result<(), StoreError> {
+    let Some(sync) = sync.filter(|_| !bill.0.is_empty()) else { return Ok(()) };
+    let kinds: Vec<&str> = bill.0.keys().map(String::as_str).collect();
+    let calls: Vec<i64> = bill.0.values().copied().collect();
+    sqlx::query(
+        "-- syncs.add_bill
+        INSERT INTO sync_bill (org_id, sync_id, kind, calls)
+        SELECT $1, $2, kind, calls FROM unnest($3::text[], $4::bigint[]) AS spent (kind, calls)
+        ON CONFLICT (org_id, sync_id, kind) DO UPDATE SET calls = sync_bill.calls + excluded.calls",
+    )
+    .bind(org.uuid())
+    .bind(sync.uuid())
+    .bind(&kinds)
+    .bind(&calls)
+    .execute(c)
+    .await
+    .map_err(at("syncs.add_bill"))?;
+    Ok(())
+}
+
+/// A line of the timeline for a settled job.
+pub(crate) async fn add_line(
+    c: &mut PgConnection,
+    claim: &Claim,
+    settling: &Settling,
+    kind: &str,
+    [attempts, deaths, waits]: [i32; 3],
+) -> Result<(), StoreError> {
+    let Some(sync) = claim.sync else { return Ok(()) };
+    let detail = match settling {
+        Settling::Wait { why, .. } => Some(why.as_str().to_owned()),
+        Settling::Retry { error, .. } => Some(format!("{}: {}", error.code, error.message)),
+        Settling::Fail { failure } => Some(format!("{}: {}", failure.code, failure.message)),
+        _ => None,
+    };
+    sqlx::query(
+        "-- syncs.add_line
+        INSERT INTO timeline (org_id, sync_id, at, job_id, kind, event, fence, attempts, deaths, waits, detail)
+        VALUES ($1, $2, nightshift_now(), $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(claim.org.uuid())
+    .bind(sync.uuid())
+    .bind(claim.job.uuid())
+    .bind(kind)
+    .bind(settling.name())
+    .bind(claim.fence.0)
+    .bind(attempts)
+    .bind(deaths)
+    .bind(waits)
+    .bind(detail.as_deref().map(crate::jobs::bounded))
+    .execute(c)
+    .await
+    .map_err(at("syncs.add_line"))?;
+    Ok(())
+}
+
+/// The event of a sync's end, with what others want to know.
+pub(crate) async fn ended_event(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: SyncId,
+    topic: &str,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "-- syncs.event
+        SELECT org.name, sync.state, sync.revision, sync.added, sync.changed, sync.deleted, sync.failure_code,
+               sync.traceparent
+          FROM sync JOIN org ON org.id = sync.org_id WHERE sync.org_id = $1 AND sync.id = $2",
+    )
+    .bind(org.uuid())
+    .bind(sync.uuid())
+    .fetch_one(&mut *c)
+    .await
+    .map_err(at("syncs.event"))?;
+    let body = json!({
+        "sync": sync.to_string(),
+        "org_name": row.get::<String, _>("name"),
+        "state": row.get::<String, _>("state"),
+        "revision": row.get::<Option<i64>, _>("revision"),
+        "added": row.get::<Option<i64>, _>("added"),
+        "changed": row.get::<Option<i64>, _>("changed"),
+        "deleted": row.get::<Option<i64>, _>("deleted"),
+        "failure_code": row.get::<Option<String>, _>("failure_code"),
+    });
+    let traceparent: Option<String> = row.get("traceparent");
+    outbox::write(c, org, topic, &body, traceparent.as_deref()).await
+}
+
+impl Syncs<'_> {
+    /// Ends open syncs whose patience is over although no worker comes to say so (all of them gone, say).
+    ///
+    /// A grace of ten minutes leaves the word to the worker that knows what the sync waited for.
+    pub async fn end_impatient(self) -> Result<u64, StoreError> {
+        let late = sqlx::query(
+            "-- syncs.impatient
+            SELECT org_id, id FROM sync
+             WHERE state IN ('queued', 'running') AND give_up_at < nightshift_now() - interval '10 minutes'
+               AND NOT EXISTS (SELECT FROM job WHERE job.org_id = sync.org_id AND job.sync_id = sync.id
+                                AND job.state = 'claimed' AND job.lease_until > nightshift_now())
+             LIMIT 100",
+        )
+        .fetch_all(&self.store.pool)
+        .await
+        .map_err(at("syncs.impatient"))?;
+        for row in &late {
+            let org = OrgId::from_uuid(row.get("org_id"));
+            let sync = SyncId::from_uuid(row.get("id"));
+            let mut tx = self.store.begin("syncs.end_impatient").await?;
+            sqlx::query("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
+                .bind(org.uuid())
+                .bind(sync.uuid())
+                .execute(&mut *tx)
+                .await
+                .map_err(at("syncs.lock"))?;
+            let failure = Failure {
+                code: FailureCode::WindowEnded,
+                message: "the sync's time ended before its work".to_owned(),
+                evidence: [].into(),
+            };
+            crate::jobs::fail_sync(&mut tx, org, Some(sync), &failure).await?;
+            tx.commit().await?;
+        }
+        Ok(late.len() as u64)
+    }
+}

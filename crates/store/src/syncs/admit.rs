@@ -1,0 +1,170 @@
+//! The rows behind `domain::admission`: decided under the org's row lock.
+
+use std::time::Duration;
+
+use domain::{
+    Admission, NewJob, OpenSync, OrgId, Refusal, SyncId, SyncRequest, SyncState,
+    admission::{OrgStanding, Standing},
+};
+use jiff::{Timestamp, civil::Date};
+use nightshift_domain as domain;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::Syncs;
+use crate::{
+    error::{Conflict, StoreError, at},
+    jobs,
+    row::{Day, Stamp, word},
+};
+
+/// How long a sync may wait in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Patience {
+    /// From now: a sync by hand.
+    For(Duration),
+    /// Until the night's window ends; the sync belongs to that night.
+    Night {
+        /// Which.
+        night: Date,
+        /// Real time at which its window closes.
+        closes_at: Timestamp,
+    },
+}
+
+/// What became of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AdmissionAnswer {
+    /// A new sync; its first job is due.
+    Opened {
+        /// The sync.
+        sync: SyncId,
+    },
+    /// The running one.
+    Joined {
+        /// The sync.
+        sync: SyncId,
+    },
+    /// Nothing was started.
+    Refused(Refusal),
+}
+
+impl Syncs<'_> {
+    /// Starts a sync or joins the running one.
+    pub async fn admit(
+        self,
+        request: &SyncRequest,
+        patience: Patience,
+        first: &NewJob,
+        traceparent: Option<&str>,
+    ) -> Result<AdmissionAnswer, StoreError> {
+        let mut tx = self.store.begin("syncs.admit").await?;
+        let answer = admit_in(&mut tx, request, patience, first, traceparent).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// A person said yes: the held sync runs again for its `finish`.
+    pub async fn accept(self, org: OrgId, finish: &NewJob, patience: Duration) -> Result<SyncId, StoreError> {
+        let mut tx = self.store.begin("syncs.accept").await?;
+        let (name, standing) = standing(&mut tx, org).await?;
+        if standing.open.is_some() {
+            return Err(StoreError::Conflict(Conflict::SyncOpen(name)));
+        }
+        let held: Option<Uuid> = sqlx::query_scalar(
+            "-- syncs.accept
+            UPDATE sync SET state = 'running', ended_at = NULL, failure_code = NULL, failure_message = NULL,
+                   give_up_at = nightshift_now() + make_interval(secs => $2)
+             WHERE org_id = $1 AND state = 'held' RETURNING id",
+        )
+        .bind(org.uuid())
+        .bind(patience.as_secs_f64())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(at("syncs.accept"))?;
+        let Some(sync) = held.map(SyncId::from_uuid) else {
+            return Err(StoreError::Conflict(Conflict::NothingHeld(name)));
+        };
+        jobs::insert(&mut tx, org, Some(sync), 0, None, finish).await?;
+        tx.commit().await?;
+        Ok(sync)
+    }
+}
+
+/// The same inside a transaction of the store.
+pub async fn admit_in(
+    c: &mut PgConnection,
+    request: &SyncRequest,
+    patience: Patience,
+    first: &NewJob,
+    traceparent: Option<&str>,
+) -> Result<AdmissionAnswer, StoreError> {
+    let (_, standing) = standing(&mut *c, request.org).await?;
+    match domain::admit(standing, request) {
+        Admission::Join(sync) => Ok(AdmissionAnswer::Joined { sync }),
+        Admission::Refuse(why) => Ok(AdmissionAnswer::Refused(why)),
+        Admission::Open => {
+            let sync = open(&mut *c, request, patience, traceparent).await?;
+            jobs::insert(&mut *c, request.org, Some(sync), 0, traceparent, first).await?;
+            Ok(AdmissionAnswer::Opened { sync })
+        }
+    }
+}
+
+/// Locks the org's row and reads what the rule wants to know.
+async fn standing(c: &mut PgConnection, org: OrgId) -> Result<(String, OrgStanding), StoreError> {
+    let row = sqlx::query("-- orgs.standing\nSELECT name, paused FROM org WHERE id = $1 FOR UPDATE")
+        .bind(org.uuid())
+        .fetch_optional(&mut *c)
+        .await
+        .map_err(at("orgs.standing"))?
+        .ok_or_else(|| StoreError::NotFound { thing: "org", name: org.to_string() })?;
+    let open = sqlx::query(
+        "-- syncs.open
+        SELECT id, state FROM sync WHERE org_id = $1 AND state IN ('queued', 'running')",
+    )
+    .bind(org.uuid())
+    .fetch_optional(c)
+    .await
+    .map_err(at("syncs.open"))?;
+    let open = open
+        .map(|open| {
+            let state: SyncState = word("sync", "state", open.get("state"))?;
+            Ok(OpenSync { id: SyncId::from_uuid(open.get("id")), state })
+        })
+        .transpose()?;
+    let schedule = if row.get("paused") { Standing::Paused } else { Standing::Active };
+    Ok((row.get("name"), OrgStanding { open, schedule }))
+}
+
+async fn open(
+    c: &mut PgConnection,
+    request: &SyncRequest,
+    patience: Patience,
+    traceparent: Option<&str>,
+) -> Result<SyncId, StoreError> {
+    let sync = SyncId::from_uuid(Uuid::now_v7());
+    let (night, closes_at, seconds) = match patience {
+        Patience::For(limit) => (None, None, limit.as_secs_f64()),
+        Patience::Night { night, closes_at } => (Some(Day(night)), Some(Stamp(closes_at)), 0.0),
+    };
+    sqlx::query(
+        "-- syncs.insert
+        INSERT INTO sync (org_id, id, state, mode, door, reason, night, admitted_at, give_up_at, traceparent)
+        VALUES ($1, $2, 'queued', $3, $4, $5, $6, nightshift_now(),
+                coalesce($7, nightshift_now() + make_interval(secs => $8)), $9)",
+    )
+    .bind(request.org.uuid())
+    .bind(sync.uuid())
+    .bind(request.mode.as_str())
+    .bind(request.door.as_str())
+    .bind(request.reason.as_deref().map(jobs::bounded))
+    .bind(night)
+    .bind(closes_at)
+    .bind(seconds)
+    .bind(traceparent)
+    .execute(c)
+    .await
+    .map_err(at("syncs.insert"))?;
+    Ok(sync)
+}

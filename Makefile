@@ -1,0 +1,42 @@
+# Nightshift's commands. `make help` prints them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt deps-up deps-down bench real-org
+
+help: ## This list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: ## A night of 12 simulated orgs, from nothing: builds, starts a private PostgreSQL, syncs twice, shows what came out (ARGS='--keep', ARGS='--json')
+	@tests/deps/install postgresql
+	cargo build --release --locked -p nightshift >&2
+	@target/release/nightshift demo $(ARGS)
+
+test: lint ## Format, clippy, every test of the workspace (and the audit of dependencies, in the test `house`) on private servers; installs them where missing
+	@tests/deps/install postgresql rabbitmq pika
+	tests/deps/with test cargo test --workspace --locked --no-fail-fast
+
+lint: ## Format and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## Formats every crate
+	cargo fmt --all
+
+deps-up: ## Starts empty private PostgreSQL and RabbitMQ for a developer and writes target/deps.env (use: set -a; . target/deps.env; set +a)
+	@tests/deps/install postgresql rabbitmq pika
+	@tests/deps/up dev >/dev/null
+	@echo 'now: set -a; . target/deps.env; set +a'
+
+deps-down: ## Stops them and deletes their data
+	@tests/deps/down dev
+
+bench: ## Ratios of the speed bars beside their parts, on private servers
+	@tests/deps/install postgresql rabbitmq
+	tests/deps/with bench cargo bench --workspace --locked --benches $(ARGS)
+
+real-org: ## Syncs two nights of a real org with a fleet of processes and compares with independent counts (DIR=path of real-org)
+	@test -n "$(DIR)" || { echo 'say where the trees are: make real-org DIR=../shared/real-org' >&2; exit 2; }
+	@tests/deps/install postgresql rabbitmq
+	cargo build --release --locked -p nightshift >&2
+	tests/deps/with realorg tests/real-org/run "$(DIR)"

@@ -6,12 +6,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use domain::{Bill, FailureCode, OrgId, StepError, Verdict};
+use domain::{Bill, FailureCode, Fence, OrgId, StepError, Verdict};
 use nightshift_domain as domain;
 use nightshift_queue::{JobMessage, Queue};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{ClaimAnswer, Claimed, Failure, Settled, Settlement, Settling},
+    jobs::{ClaimAnswer, Claimed, Due, Failure, Settled, Settlement, Settling},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
@@ -108,9 +108,9 @@ impl<C: Send + Sync + 'static> Machine<C> {
         };
         fail::fail_point!("jobs-after-settle", |_| std::process::abort());
         events::settled(org, job, &kind, outcome, started.elapsed());
-        if let Settled::Written { due_now } = settled {
+        if settled == Settled::Written(Due::Now) {
             // a failure to announce is no failure of the job: the sweep finds what was not announced
-            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, due_now).await {
+            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, Some(org)).await {
                 tracing::warn!(%error, "could not announce what follows job {job}; the sweep will");
             }
         }
@@ -156,10 +156,10 @@ impl<C: Send + Sync + 'static> Machine<C> {
             waits: claimed.waits,
             give_up_at: claimed.give_up_at,
             rng: StdRng::from_rng(&mut rng()),
-            staging: self.store.staging().writer(&claimed.claim, claimed.sync),
+            staging: self.store.staging().writer(&claimed.claim, self.settings.lease()),
             bill: spent.clone(),
         };
-        if claimed.fence_is_later() {
+        if claimed.claim.fence() > Fence(1) {
             match self.store.staging().remove_older_fences(&claimed.claim).await {
                 Ok(()) => {}
                 Err(StoreError::LeaseLost) => return Ok(Ended::LeaseLost),

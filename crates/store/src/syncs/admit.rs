@@ -130,7 +130,7 @@ async fn standing(c: &mut PgConnection, org: OrgId) -> Result<(String, OrgStandi
     let open = open
         .map(|open| {
             let state: SyncState = word("sync", "state", open.get("state"))?;
-            Ok(OpenSync { id: SyncId::from_uuid(open.get("id")), state })
+            Ok::<_, StoreError>(OpenSync { id: SyncId::from_uuid(open.get("id")), state })
         })
         .transpose()?;
     let schedule = if row.get("paused") { Standing::Paused } else { Standing::Active };

@@ -1,0 +1,137 @@
+//! Counts the calls that a step makes, by kind.
+//!
+//! Every HTTP request counts once it is on its way, whatever comes back, OAuth included: Salesforce counts alike, and
+//! the org's administrator pays. A request whose connection never came to be was not made. The sum goes onto the
+//! step's bill; who adds it there is left to `sync`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use nightshift_domain::Bill;
+
+/// What a request is for. Its text form is the key in `api_calls`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum CallKind {
+    /// OAuth token endpoint.
+    Token,
+    /// `GET /services/data`.
+    Versions,
+    /// Who this token is.
+    Identity,
+    /// SOQL.
+    Query,
+    /// `GET /limits`.
+    Limits,
+    /// describeMetadata.
+    Describe,
+    /// listMetadata.
+    List,
+    /// retrieve.
+    Retrieve,
+    /// checkRetrieveStatus without the zip.
+    Poll,
+    /// checkRetrieveStatus with the zip.
+    Zip,
+}
+
+impl CallKind {
+    /// All kinds.
+    pub const ALL: [Self; 10] = [
+        Self::Token,
+        Self::Versions,
+        Self::Identity,
+        Self::Query,
+        Self::Limits,
+        Self::Describe,
+        Self::List,
+        Self::Retrieve,
+        Self::Poll,
+        Self::Zip,
+    ];
+
+    /// The text form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Versions => "versions",
+            Self::Identity => "identity",
+            Self::Query => "query",
+            Self::Limits => "limits",
+            Self::Describe => "describe",
+            Self::List => "list",
+            Self::Retrieve => "retrieve",
+            Self::Poll => "poll",
+            Self::Zip => "zip",
+        }
+    }
+}
+
+impl std::fmt::Display for CallKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Shared by the clones of one step's client and by its token source.
+#[derive(Clone, Default, Debug)]
+pub struct CallCounter(Arc<[AtomicI64; CallKind::ALL.len()]>);
+
+impl CallCounter {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One call is on its way.
+    pub(crate) fn sent(&self, kind: CallKind) {
+        self.0[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was not: no connection came to be.
+    pub(crate) fn never_left(&self, kind: CallKind) {
+        self.0[kind as usize].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Calls of one kind so far.
+    pub fn count(&self, kind: CallKind) -> i64 {
+        self.0[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// What was spent so far; kinds without a call are absent.
+    pub fn bill(&self) -> Bill {
+        let mut bill = Bill::default();
+        for kind in CallKind::ALL {
+            let calls = self.count(kind);
+            if calls > 0 {
+                bill.add(kind.as_str(), calls);
+            }
+        }
+        bill
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_count_together_and_kinds_apart() {
+        let counter = CallCounter::new();
+        let other = counter.clone();
+        counter.sent(CallKind::Poll);
+        other.sent(CallKind::Poll);
+        other.sent(CallKind::Token);
+        counter.never_left(CallKind::Token);
+        assert_eq!(counter.count(CallKind::Poll), 2);
+        assert_eq!(counter.bill().0, [("poll".to_owned(), 2)].into());
+    }
+
+    #[test]
+    fn each_kind_has_a_place_of_its_own() {
+        for (place, kind) in CallKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place, "{kind}");
+        }
+    }
+}

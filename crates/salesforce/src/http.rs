@@ -1,0 +1,375 @@
+//! The one HTTP client of the process, and the limits on everything that comes back.
+//!
+//! A TLS handshake costs twenty times a request, so all orgs share one pool. Every answer is bounded in time (its
+//! beginning, each pause, the whole) and in bytes, counted after decompression while it streams: a gzip of 100 MB of
+//! zeros is refused at its limit, not in memory. Redirects are off: they would carry the token elsewhere. Error texts
+//! never hold an address, since queries may hold tokens.
+
+use std::{error::Error as _, time::Duration};
+
+use bytes::Bytes;
+use reqwest::{RequestBuilder, Response, header};
+use secrecy::SecretString;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::{
+    counter::{CallCounter, CallKind},
+    error::{Broken, Expected, SalesforceError, Waited},
+    rest::ApiUsage,
+    text,
+};
+
+/// 2^20 bytes.
+pub const MIB: u64 = 1 << 20;
+
+/// Longest part of an error's body that is read, in bytes.
+const ERROR_BODY: usize = 64 << 10;
+
+/// How the process speaks HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// `User-Agent` header.
+    pub user_agent: String,
+    /// Our name in Salesforce's logs (CallOptions, `Sforce-Call-Options`).
+    pub client_name: String,
+    /// Until a connection stands, TLS included.
+    pub connect_timeout: Duration,
+    /// Longest pause inside a body.
+    pub idle_timeout: Duration,
+    /// Limits by kind of call.
+    pub limits: CallLimits,
+    /// Which proxy to use.
+    pub proxy: Proxy,
+}
+
+/// Which proxy to use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proxy {
+    /// As `HTTPS_PROXY`, `NO_PROXY`, ... say.
+    FromEnvironment,
+    /// None, whatever the environment says.
+    None,
+}
+
+/// Limits of one kind of call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallLimit {
+    /// Until the answer's head came.
+    pub first_byte: Duration,
+    /// Until the whole answer came.
+    pub whole: Duration,
+    /// Largest body after decompression, in bytes.
+    pub body: u64,
+}
+
+/// Limits by kind of call. Salesforce itself ends a call after 10 minutes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallLimits {
+    /// The token endpoint.
+    pub token: CallLimit,
+    /// REST: versions, identity, limits, queries.
+    pub rest: CallLimit,
+    /// describeMetadata, listMetadata, retrieve: a large list takes Salesforce more than 20 s.
+    pub soap: CallLimit,
+    /// checkRetrieveStatus without the zip.
+    pub poll: CallLimit,
+    /// checkRetrieveStatus with the zip.
+    pub zip: CallLimit,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        let limit = |first_byte, whole, body| CallLimit {
+            first_byte: Duration::from_secs(first_byte),
+            whole: Duration::from_secs(whole),
+            body,
+        };
+        Self {
+            token: limit(30, 60, MIB),
+            rest: limit(30, 180, 32 * MIB),
+            soap: limit(240, 600, 64 * MIB),
+            poll: limit(30, 120, 64 * MIB),
+            // 534 MiB of base64 are 400 MiB of zip; the rest is file properties.
+            zip: limit(240, 1800, 598 * MIB),
+        }
+    }
+}
+
+impl CallLimits {
+    /// The limit of one kind.
+    pub fn of(&self, call: CallKind) -> CallLimit {
+        match call {
+            CallKind::Token => self.token,
+            CallKind::Versions | CallKind::Identity | CallKind::Query | CallKind::Limits => self.rest,
+            CallKind::Describe | CallKind::List | CallKind::Retrieve => self.soap,
+            CallKind::Poll => self.poll,
+            CallKind::Zip => self.zip,
+        }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("nightshift/", env!("CARGO_PKG_VERSION")).to_owned(),
+            client_name: "Nightshift".to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(1),
+            limits: CallLimits::default(),
+            proxy: Proxy::FromEnvironment,
+        }
+    }
+}
+
+/// The process's HTTP client. Clones share its pool.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+    settings: HttpSettings,
+}
+
+impl Http {
+    /// Builds it; call once a process.
+    pub fn new(settings: HttpSettings) -> Result<Self, SalesforceError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(settings.user_agent.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(Duration::from_mins(1))
+            .tcp_keepalive(Duration::from_secs(30))
+            .gzip(true);
+        if settings.proxy == Proxy::None {
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|error| SalesforceError::Settings(chain(&error.without_url())))?;
+        Ok(Self { client, settings })
+    }
+
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.settings
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    pub(crate) async fn send(
+        &self,
+        call: CallKind,
+        request: RequestBuilder,
+        calls: &CallCounter,
+    ) -> Result<Incoming, SalesforceError> {
+        let limit = self.settings.limits.of(call);
+        let deadline = Instant::now() + limit.whole;
+        // Counted before it leaves: a step that is cancelled while it waits has made the call all the same.
+        calls.sent(call);
+        let answer = timeout(limit.first_byte, request.send()).await;
+        let response = match answer {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                if error.is_connect() || error.is_builder() {
+                    calls.never_left(call);
+                }
+                return Err(transport(call, error, self.settings.connect_timeout));
+            }
+            Err(_) => {
+                return Err(SalesforceError::Timeout {
+                    call,
+                    waited: Waited::FirstByte,
+                    limit: limit.first_byte,
+                });
+            }
+        };
+        let incoming = Incoming::new(call, response, limit, self.settings.idle_timeout, deadline);
+        tracing::debug!(
+            salesforce.call = call.as_str(),
+            http.status = incoming.status,
+            "Salesforce answered"
+        );
+        if (300..400).contains(&incoming.status) {
+            return Err(SalesforceError::Unexpected {
+                call,
+                status: incoming.status,
+                expected: Expected::NoRedirect,
+                text: String::new(),
+            });
+        }
+        Ok(incoming)
+    }
+}
+
+/// An answer whose body has not been read.
+pub(crate) struct Incoming {
+    pub(crate) call: CallKind,
+    pub(crate) status: u16,
+    content_type: String,
+    /// Requests used and allowed, as each REST answer says.
+    pub(crate) usage: Option<ApiUsage>,
+    pub(crate) body: Body,
+}
+
+/// A body that is read piece by piece, within its limits.
+pub(crate) struct Body {
+    call: CallKind,
+    response: Response,
+    /// A piece that was read to look at, and is given out again.
+    peeked: Option<Bytes>,
+    received: u64,
+    limit: CallLimit,
+    idle: Duration,
+    deadline: Instant,
+}
+
+impl Incoming {
+    fn new(call: CallKind, response: Response, limit: CallLimit, idle: Duration, deadline: Instant) -> Self {
+        let text_of = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let content_type = text_of(header::CONTENT_TYPE.as_str())
+            .unwrap_or("")
+            .to_ascii_lowercase();
+        Self {
+            call,
+            status: response.status().as_u16(),
+            usage: text_of("sforce-limit-info").and_then(ApiUsage::read),
+            content_type,
+            body: Body {
+                call,
+                response,
+                peeked: None,
+                received: 0,
+                limit,
+                idle,
+                deadline,
+            },
+        }
+    }
+
+    /// Looks at the beginning of the body; an error if it is a web page, whatever the header says.
+    pub(crate) async fn refuse_page(&mut self, secrets: &[&SecretString]) -> Result<(), SalesforceError> {
+        if self.body.peeked.is_none() {
+            self.body.peeked = self.body.next().await?;
+        }
+        let head = self.body.peeked.as_deref().unwrap_or_default();
+        let head = String::from_utf8_lossy(&head[..head.len().min(2000)]);
+        if !self.content_type.starts_with("text/html") && !is_page(&head) {
+            return Ok(());
+        }
+        Err(SalesforceError::Page {
+            call: self.call,
+            status: self.status,
+            text: text::keep(&head, 500, secrets),
+        })
+    }
+
+    /// What came, where something else should have.
+    pub(crate) fn unexpected(
+        &self,
+        expected: Expected,
+        body: &[u8],
+        secrets: &[&SecretString],
+    ) -> SalesforceError {
+        let head = String::from_utf8_lossy(&body[..body.len().min(2000)]);
+        SalesforceError::Unexpected {
+            call: self.call,
+            status: self.status,
+            expected,
+            text: text::keep(&head, 500, secrets),
+        }
+    }
+}
+
+fn is_page(head: &str) -> bool {
+    let head = head.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+    let begins = |tag: &str| {
+        head.get(..tag.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(tag))
+    };
+    ["<!doctype html", "<html", "<head", "<h1"]
+        .into_iter()
+        .any(begins)
+}
+
+impl Body {
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, SalesforceError> {
+        if let Some(bytes) = self.peeked.take() {
+            return Ok(Some(bytes));
+        }
+        let now = Instant::now();
+        let (until, waited, limit) = if now + self.idle < self.deadline {
+            (now + self.idle, Waited::Idle, self.idle)
+        } else {
+            (self.deadline, Waited::Whole, self.limit.whole)
+        };
+        let call = self.call;
+        let piece = timeout_at(until, self.response.chunk())
+            .await
+            .map_err(|_| SalesforceError::Timeout { call, waited, limit })?
+            .map_err(|error| transport(call, error, limit))?;
+        self.received += piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if self.received > self.limit.body {
+            return Err(SalesforceError::BodyTooLarge {
+                call,
+                limit: self.limit.body,
+            });
+        }
+        Ok(piece)
+    }
+
+    /// The whole body, for answers that are small by their limit.
+    pub(crate) async fn bytes(&mut self) -> Result<Vec<u8>, SalesforceError> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.next().await? {
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    /// The beginning of an error's body: what is beyond, or does not come, is not missed.
+    pub(crate) async fn head(&mut self) -> Vec<u8> {
+        let mut head = Vec::new();
+        while head.len() < ERROR_BODY
+            && let Ok(Some(piece)) = self.next().await
+        {
+            head.extend_from_slice(&piece[..piece.len().min(ERROR_BODY - head.len())]);
+        }
+        head
+    }
+}
+
+/// What the network's error means, without the address.
+fn transport(call: CallKind, error: reqwest::Error, limit: Duration) -> SalesforceError {
+    let error = error.without_url();
+    let detail = chain(&error);
+    let lower = detail.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    if error.is_timeout() {
+        let waited = if error.is_connect() {
+            Waited::Connect
+        } else {
+            Waited::Idle
+        };
+        return SalesforceError::Timeout { call, waited, limit };
+    }
+    let broken = match () {
+        () if !error.is_connect() => Broken::Cut,
+        () if has(&["dns error", "failed to lookup", "name resolution"]) => Broken::Dns,
+        () if has(&["certificate", "handshake", "tls", "corrupt message", "ssl"]) => Broken::Tls,
+        () => Broken::Connect,
+    };
+    SalesforceError::Transport { call, broken, detail }
+}
+
+/// An error's words and those of its causes.
+fn chain(error: &reqwest::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text::keep(&words, 300, &[])
+}

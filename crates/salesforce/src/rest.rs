@@ -1,0 +1,294 @@
+//! The little REST that a sync needs: versions, identity, the org's and the user's facts, what is left of the day's
+//! requests, and the description of types.
+//!
+//! Each answer becomes a struct of the fields that somebody reads; whatever else Salesforce sends is ignored.
+
+use std::collections::BTreeMap;
+
+use nightshift_domain::OrganizationId;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::{
+    counter::CallKind,
+    error::{Refusal, SalesforceError, Speaker},
+    http::Incoming,
+    soap::{Envelope, Fields},
+    text,
+};
+
+/// Requests used and allowed in the last 24 hours, from the `Sforce-Limit-Info` header of any REST answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ApiUsage {
+    /// Used.
+    pub used: i64,
+    /// Allowed.
+    pub allowed: i64,
+}
+
+impl ApiUsage {
+    /// `api-usage=18/15000; per-app-api-usage=17/250(appName=x)`
+    pub(crate) fn read(header: &str) -> Option<Self> {
+        let part = header
+            .split([';', ','])
+            .find_map(|part| part.trim().strip_prefix("api-usage="))?;
+        let (used, allowed) = part.split_once('/')?;
+        Some(Self {
+            used: used.parse().ok()?,
+            allowed: allowed.parse().ok()?,
+        })
+    }
+}
+
+/// Who the token is.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Identity {
+    /// Of which org.
+    pub organization_id: OrganizationId,
+    /// Salesforce's id of the user.
+    pub user_id: String,
+    /// The user's login name.
+    #[serde(rename = "preferred_username")]
+    pub username: Option<String>,
+}
+
+/// The one row of Organization.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Organization {
+    /// Salesforce's id.
+    pub id: OrganizationId,
+    /// The company's name.
+    pub name: String,
+    /// Such as `EU42`.
+    pub instance_name: Option<String>,
+    /// Such as `Enterprise Edition`.
+    pub organization_type: Option<String>,
+    /// Whether it is a sandbox.
+    pub is_sandbox: bool,
+    /// IANA zone of the org, such as `Europe/Berlin`.
+    pub time_zone_sid_key: Option<String>,
+    /// The org's own namespace.
+    pub namespace_prefix: Option<String>,
+    /// When a trial ends, as sent.
+    pub trial_expiration_date: Option<String>,
+}
+
+impl Organization {
+    pub(crate) const QUERY: &'static str = "SELECT Id, Name, InstanceName, OrganizationType, IsSandbox, \
+         TimeZoneSidKey, NamespacePrefix, TrialExpirationDate FROM Organization";
+}
+
+/// The user of the connection.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct User {
+    /// Salesforce's id.
+    pub id: String,
+    /// The login name.
+    pub username: Option<String>,
+    /// Whether it may log in.
+    pub is_active: Option<bool>,
+    /// IANA zone of the user.
+    pub time_zone_sid_key: Option<String>,
+}
+
+/// One limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Limit {
+    /// Allowed.
+    pub max: i64,
+    /// Left.
+    pub remaining: i64,
+}
+
+/// All limits that the org names. Negative or nested ones of single apps are left out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits(pub BTreeMap<String, Limit>);
+
+impl Limits {
+    /// The day's API requests.
+    pub fn daily_api_requests(&self) -> Option<Limit> {
+        self.0.get("DailyApiRequests").copied()
+    }
+
+    pub(crate) fn read(all: BTreeMap<String, serde_json::Value>) -> Self {
+        let limit = |value| serde_json::from_value::<Limit>(value).ok();
+        Self(
+            all.into_iter()
+                .filter_map(|(name, value)| Some((name, limit(value)?)))
+                .collect(),
+        )
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct VersionRow {
+    pub(crate) version: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Page<T> {
+    pub(crate) records: Vec<T>,
+}
+
+/// A type that the org describes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DescribedType {
+    /// API name.
+    pub name: String,
+    /// Directory in the zip.
+    pub directory: String,
+    /// File suffix, without dot.
+    pub suffix: Option<String>,
+    /// Whether its members live in folders.
+    pub in_folder: bool,
+    /// Whether each file has a `-meta.xml` beside it.
+    pub meta_file: bool,
+    /// Types of its children that can be listed.
+    pub children: Vec<String>,
+}
+
+/// The answer of describeMetadata.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Describe {
+    /// All types, in Salesforce's order.
+    pub types: Vec<DescribedType>,
+    /// The org's own namespace.
+    pub namespace: Option<String>,
+}
+
+pub(crate) async fn read_describe(mut envelope: Envelope) -> Result<Describe, SalesforceError> {
+    envelope.enter("describeMetadataResponse").await?;
+    let mut describe = Describe {
+        types: Vec::new(),
+        namespace: None,
+    };
+    while let Some((outer, _)) = envelope.child().await? {
+        if outer != "result" {
+            envelope.text().await?;
+            continue;
+        }
+        while let Some((name, _)) = envelope.child().await? {
+            match name.as_str() {
+                "metadataObjects" => describe.types.extend(described(envelope.fields().await?)),
+                "organizationNamespace" => {
+                    describe.namespace =
+                        Some(envelope.text().await?).filter(|namespace| !namespace.is_empty());
+                }
+                _ => {
+                    envelope.text().await?;
+                }
+            }
+        }
+    }
+    envelope.finish().await?;
+    Ok(describe)
+}
+
+/// A type without a name is nothing that could be asked for.
+fn described(mut fields: Fields) -> Option<DescribedType> {
+    let yes = |name| fields.get(name) == Some("true");
+    let (in_folder, meta_file) = (yes("inFolder"), yes("metaFile"));
+    let children = fields.all("childXmlNames").map(str::to_owned).collect();
+    Some(DescribedType {
+        name: fields.take("xmlName")?,
+        directory: fields.take("directoryName").unwrap_or_default(),
+        suffix: fields.take("suffix"),
+        in_folder,
+        meta_file,
+        children,
+    })
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(rename = "errorCode", default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// What a REST answer with an error status says. Of several errors the gravest is kept.
+pub(crate) async fn refused(mut incoming: Incoming, secrets: &[&SecretString]) -> SalesforceError {
+    if let Err(page) = incoming.refuse_page(secrets).await {
+        return page;
+    }
+    let (call, status) = (incoming.call, incoming.status);
+    let body = incoming.body.head().await;
+    let failures = serde_json::from_slice::<Vec<Failure>>(&body)
+        .or_else(|_| serde_json::from_slice::<Failure>(&body).map(|failure| vec![failure]))
+        .unwrap_or_default();
+    let refusal = |code: &str, words: &str| {
+        let words = text::keep(words, text::KEPT, secrets);
+        Refusal::new(
+            call,
+            Speaker::Rest,
+            status,
+            &text::keep(code, 100, secrets),
+            &words,
+        )
+    };
+    let gravest = failures
+        .iter()
+        .map(|failure| refusal(&failure.code, &failure.message))
+        .max_by_key(gravity);
+    let refusal = gravest.unwrap_or_else(|| {
+        let body = String::from_utf8_lossy(&body);
+        let word = body.trim();
+        // The identity documents answer one word of plain text.
+        let is_word =
+            call == CallKind::Identity && word.len() < 60 && !word.contains(' ') && word.contains('_');
+        if is_word {
+            refusal(word, "")
+        } else {
+            refusal("", text::cut(word, 500))
+        }
+    });
+    SalesforceError::Refused(Box::new(refusal))
+}
+
+fn gravity(refusal: &Refusal) -> u8 {
+    use nightshift_domain::Verdict;
+    if refusal.code == "INVALID_SESSION_ID" {
+        return 5;
+    }
+    match SalesforceError::Refused(Box::new(refusal.clone())).ruling().ruled {
+        crate::Ruled::Step(Verdict::Reauthenticate) => 4,
+        crate::Ruled::Step(Verdict::Permanent) => 3,
+        crate::Ruled::Step(Verdict::Wait { .. }) => 2,
+        crate::Ruled::Split | crate::Ruled::LeaveOut(_) => 1,
+        crate::Ruled::Step(Verdict::Retry { .. }) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_header_is_read_with_and_without_the_apps_own() {
+        let usage = Some(ApiUsage {
+            used: 18,
+            allowed: 15000,
+        });
+        assert_eq!(ApiUsage::read("api-usage=18/15000"), usage);
+        assert_eq!(
+            ApiUsage::read("per-app-api-usage=17/250(appName=x); api-usage=18/15000"),
+            usage
+        );
+        assert_eq!(ApiUsage::read("api-usage=x/y"), None);
+    }
+
+    #[test]
+    fn limits_of_another_shape_are_left_out() {
+        let all = serde_json::from_str(
+            r#"{"DailyApiRequests":{"Max":15000,"Remaining":14998,"Ant":{"Max":0,"Remaining":0}},"Odd":7}"#,
+        )
+        .unwrap();
+        let limits = Limits::read(all);
+        assert_eq!(limits.daily_api_requests().unwrap().remaining, 14998);
+        assert_eq!(limits.0.len(), 1);
+    }
+}

@@ -174,6 +174,8 @@ CREATE TABLE version (
 -- The difference of two nights reads only what began or ended between them.
 CREATE INDEX version_from ON version (org_id, from_revision);
 CREATE INDEX version_to ON version (org_id, to_revision) WHERE to_revision IS NOT NULL;
+-- A parent that was retrieved, or is gone, looks for its children.
+CREATE INDEX version_child ON version (org_id, parent_type, parent_name) WHERE to_revision IS NULL AND parent_type IS NOT NULL;
 
 -- A file of a member or folder, likewise.
 CREATE TABLE file_version (

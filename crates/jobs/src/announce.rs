@@ -32,7 +32,7 @@ async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(),
         return Ok(());
     }
     let messages: Vec<_> = jobs.iter().map(message).collect();
-    let unsent = match queue.announce(&messages).await {
+    let unsent: Vec<DueJob> = match queue.announce(&messages).await {
         Ok(answers) => {
             tell(&messages, &answers);
             jobs.into_iter()
@@ -50,13 +50,22 @@ async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(),
 }
 
 fn message(job: &DueJob) -> JobMessage {
-    JobMessage { org: job.org, job: job.job, class: job.class, traceparent: job.traceparent.clone() }
+    JobMessage {
+        org: job.org,
+        job: job.job,
+        class: job.class,
+        traceparent: job.traceparent.clone(),
+    }
 }
 
 fn tell(messages: &[JobMessage], answers: &[Announced]) {
     for class in Class::ALL {
         let of_class = |wanted: Announced| {
-            messages.iter().zip(answers).filter(|(m, a)| m.class == class && **a == wanted).count()
+            messages
+                .iter()
+                .zip(answers)
+                .filter(|(m, a)| m.class == class && **a == wanted)
+                .count()
         };
         let confirmed = of_class(Announced::Confirmed);
         if confirmed > 0 {

@@ -151,8 +151,10 @@ impl<C: ?Sized + Send + Sync + 'static, S: Step<C>> AnyStep<C> for Erased<S> {
 fn read<C: ?Sized + Send + Sync + 'static, S: Step<C>>(
     payload: serde_json::Value,
 ) -> Result<S::Payload, PayloadError> {
-    serde_json::from_value(payload)
-        .map_err(|error| PayloadError { kind: S::KIND.as_str().to_owned(), reason: error.to_string() })
+    serde_json::from_value(payload).map_err(|error| PayloadError {
+        kind: S::KIND.as_str().to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// The steps that a process knows, by name.
@@ -183,7 +185,10 @@ impl<C: ?Sized + Send + Sync + 'static> Registry<C> {
     }
 
     pub(crate) fn find(&self, kind: &Kind) -> Option<&dyn AnyStep<C>> {
-        self.steps.iter().find(|step| step.kind() == *kind).map(Box::as_ref)
+        self.steps
+            .iter()
+            .find(|step| step.kind() == *kind)
+            .map(Box::as_ref)
     }
 }
 

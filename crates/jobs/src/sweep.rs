@@ -33,7 +33,12 @@ pub struct Sweeper {
 impl Sweeper {
     /// Has swept nothing yet.
     pub fn new(store: Store, queue: Arc<dyn Queue>, settings: JobsSettings) -> Self {
-        Self { store, queue, settings, rounds: 0 }
+        Self {
+            store,
+            queue,
+            settings,
+            rounds: 0,
+        }
     }
 
     /// Sweeps until told to stop. An outage of database or broker is waited out.
@@ -70,7 +75,12 @@ impl Sweeper {
 
     /// The outbox: one event of an org at a time, in order, deleted once the broker has it.
     async fn send_events(&self) -> Result<(), JobsError> {
-        for event in self.store.outbox().take(EVENTS_A_ROUND, Duration::from_secs(30)).await? {
+        for event in self
+            .store
+            .outbox()
+            .take(EVENTS_A_ROUND, Duration::from_secs(30))
+            .await?
+        {
             let message = EventMessage {
                 id: event.id,
                 org: event.org,

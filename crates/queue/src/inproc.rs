@@ -16,7 +16,10 @@ use nightshift_domain as domain;
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    port::{Ack, Announced, Answer, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery},
+    port::{
+        Ack, Announced, Answer, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError,
+        RequestDelivery,
+    },
     wire::JobMessage,
 };
 
@@ -60,7 +63,9 @@ impl InProcess {
             events: broadcast::channel(1_024).0,
             health: watch::channel(Health::Connected).0,
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Events as they are published; what nobody listens to is gone.
@@ -70,7 +75,12 @@ impl InProcess {
 
     /// A request, as another program would publish it.
     pub fn request(&self, body: impl Into<Bytes>, message_id: Option<String>) {
-        let letter = Letter { body: body.into(), traceparent: None, message_id, redelivered: false };
+        let letter = Letter {
+            body: body.into(),
+            traceparent: None,
+            message_id,
+            redelivered: false,
+        };
         self.shared.push(REQUESTS, letter);
     }
 }
@@ -118,8 +128,15 @@ impl Held {
             Answer::Ack => {}
             Answer::Requeue => self.letter = Some(letter),
             Answer::Reject(reason) => {
-                let body = String::from_utf8_lossy(&letter.body).chars().take(4_096).collect();
-                let dead = DeadLetter { from: format!("nightshift.{}", self.queue), reason, body };
+                let body = String::from_utf8_lossy(&letter.body)
+                    .chars()
+                    .take(4_096)
+                    .collect();
+                let dead = DeadLetter {
+                    from: format!("nightshift.{}", self.queue),
+                    reason,
+                    body,
+                };
                 lock(&self.shared.dead).push((dead, self.queue, letter));
             }
         }
@@ -129,13 +146,23 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(letter) = self.letter.take() {
-            self.shared.push(self.queue, Letter { redelivered: true, ..letter });
+            self.shared.push(
+                self.queue,
+                Letter {
+                    redelivered: true,
+                    ..letter
+                },
+            );
         }
     }
 }
 
 fn ack(shared: &Arc<Shared>, queue: &'static str, letter: Letter) -> Ack {
-    let held = Held { shared: Arc::clone(shared), queue, letter: Some(letter) };
+    let held = Held {
+        shared: Arc::clone(shared),
+        queue,
+        letter: Some(letter),
+    };
     Ack::new(move |answer| {
         held.answer(answer);
         Box::pin(std::future::ready(()))
@@ -166,7 +193,10 @@ impl Queue for InProcess {
         stream::unfold(shared, move |shared| async move {
             let letter = shared.next(class.as_str()).await;
             let message = JobMessage::decode(&letter.body, letter.traceparent.clone());
-            let delivery = Delivery { message, ack: ack(&shared, class.as_str(), letter) };
+            let delivery = Delivery {
+                message,
+                ack: ack(&shared, class.as_str(), letter),
+            };
             Some((delivery, shared))
         })
         .boxed()
@@ -189,7 +219,11 @@ impl Queue for InProcess {
     }
 
     fn list_dead(&self, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, QueueError>> {
-        let dead = lock(&self.shared.dead).iter().take(limit).map(|(dead, ..)| dead.clone()).collect();
+        let dead = lock(&self.shared.dead)
+            .iter()
+            .take(limit)
+            .map(|(dead, ..)| dead.clone())
+            .collect();
         Box::pin(std::future::ready(Ok(dead)))
     }
 

@@ -9,5 +9,7 @@ pub mod port;
 pub mod wire;
 
 pub use inproc::InProcess;
-pub use port::{Ack, Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery};
+pub use port::{
+    Ack, Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery,
+};
 pub use wire::{JobMessage, RequestError, RequestMessage, WireError};

@@ -135,7 +135,8 @@ impl Ack {
 
     /// To the dead letters, with the reason.
     pub async fn reject(self, reason: &str) {
-        self.answer(Answer::Reject(reason.chars().take(1_000).collect())).await;
+        self.answer(Answer::Reject(reason.chars().take(1_000).collect()))
+            .await;
     }
 
     /// Back to where it came from.

@@ -50,7 +50,12 @@ struct JobBody {
 impl JobMessage {
     /// The body; the trace context travels beside it.
     pub fn encode(&self) -> Vec<u8> {
-        let body = JobBody { version: 1, org: self.org, job: self.job, class: self.class };
+        let body = JobBody {
+            version: 1,
+            org: self.org,
+            job: self.job,
+            class: self.class,
+        };
         serde_json::to_vec(&body).expect("four plain fields")
     }
 
@@ -59,9 +64,15 @@ impl JobMessage {
         if body.len() > JOB_BYTES_MAX {
             return Err(WireError::TooLong(body.len()));
         }
-        let body: JobBody = serde_json::from_slice(body).map_err(|error| WireError::Form(error.to_string()))?;
+        let body: JobBody =
+            serde_json::from_slice(body).map_err(|error| WireError::Form(error.to_string()))?;
         match body.version {
-            1 => Ok(Self { org: body.org, job: body.job, class: body.class, traceparent }),
+            1 => Ok(Self {
+                org: body.org,
+                job: body.job,
+                class: body.class,
+                traceparent,
+            }),
             other => Err(WireError::Version(other)),
         }
     }
@@ -87,7 +98,9 @@ pub enum RequestError {
     #[error("request_invalid: a request has at most {REQUEST_BYTES_MAX} bytes, this one has {0}")]
     TooLong(usize),
     /// Not JSON, or other fields.
-    #[error("request_invalid: {0}; send {{\"version\":1,\"request\":\"sync\",\"org\":\"...\",\"mode\":\"incremental\"}}")]
+    #[error(
+        "request_invalid: {0}; send {{\"version\":1,\"request\":\"sync\",\"org\":\"...\",\"mode\":\"incremental\"}}"
+    )]
     Form(String),
     /// Another version.
     #[error("request_invalid: version {0} is not known; send version 1")]
@@ -142,10 +155,19 @@ impl RequestMessage {
         if let Some(id) = &body.id {
             length("id", id, 200)?;
         }
-        Ok(Self { org: body.org, mode: body.mode, reason: body.reason, id: body.id })
+        Ok(Self {
+            org: body.org,
+            mode: body.mode,
+            reason: body.reason,
+            id: body.id,
+        })
     }
 }
 
 fn length(field: &'static str, text: &str, max: usize) -> Result<(), RequestError> {
-    if (1..=max).contains(&text.chars().count()) { Ok(()) } else { Err(RequestError::Field { field, max }) }
+    if (1..=max).contains(&text.chars().count()) {
+        Ok(())
+    } else {
+        Err(RequestError::Field { field, max })
+    }
 }

@@ -1,5 +1,28 @@
-//! Stub.
-use nightshift_domain::*;
-use crate::error::StoreError;
-pub struct SwitchFigures { pub revision: Revision, pub components: i64, pub added: i64, pub changed: i64, pub deleted: i64, pub got: i64 }
-pub(crate) async fn switch(_: &mut sqlx::PgConnection, _: OrgId, _: SyncId, _: &Switch) -> Result<SwitchFigures, StoreError> { Err(StoreError::LeaseLost) }
+//! The dictionary of an org's metadata: versions of components and files, revisions of the whole.
+//!
+//! Readers see whole revisions. What a sync finds is staged; [`switch`] alone turns it into versions, in the
+//! transaction that settles `finish`, with the org's row locked. A version holds from one revision to another, so
+//! history and the difference of any two nights are plain queries.
+
+mod plan;
+mod read;
+mod switch;
+
+use crate::Store;
+
+pub use plan::DeltaRow;
+pub use read::{Change, ExportRow};
+pub(crate) use switch::switch;
+
+/// The aggregate.
+#[derive(Clone, Copy, Debug)]
+pub struct Dictionary<'a> {
+    pub(crate) store: &'a Store,
+}
+
+impl Store {
+    /// The dictionary.
+    pub fn dictionary(&self) -> Dictionary<'_> {
+        Dictionary { store: self }
+    }
+}

@@ -48,6 +48,14 @@ impl Spent {
         self.lock().add(kind, 1);
     }
 
+    /// Calls that somebody else counted.
+    pub fn add(&self, bill: &Bill) {
+        let mut mine = self.lock();
+        for (kind, calls) in &bill.0 {
+            mine.add(kind, *calls);
+        }
+    }
+
     /// What was counted.
     pub fn bill(&self) -> Bill {
         self.lock().clone()

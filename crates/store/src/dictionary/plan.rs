@@ -84,6 +84,33 @@ impl Dictionary<'_> {
         Ok(rows.iter().map(delta_row).collect())
     }
 
+    /// Tonight's members of some types: key and the name to ask for, at most `limit`.
+    pub async fn listed_members(
+        self,
+        org: OrgId,
+        sync: SyncId,
+        types: &[&str],
+        limit: i64,
+    ) -> Result<Vec<(ComponentKey, String)>, StoreError> {
+        let rows = sqlx::query(
+            "-- dictionary.listed_members
+            SELECT DISTINCT ON (type, name) type, name, full_name FROM staged_listed
+             WHERE org_id = $1 AND sync_id = $2 AND type = ANY ($3) AND parent_type IS NULL
+             ORDER BY type, name, ordinal DESC LIMIT $4",
+        )
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .bind(types)
+        .bind(limit)
+        .fetch_all(&self.store.pool)
+        .await
+        .map_err(at("dictionary.listed_members"))?;
+        let member = |row: &PgRow| {
+            (ComponentKey { type_name: row.get("type"), name: row.get("name") }, row.get("full_name"))
+        };
+        Ok(rows.iter().map(member).collect())
+    }
+
     /// Components of the current revision of one type that no listing names, such as standard value sets.
     pub async fn held_names(self, org: OrgId, type_name: &str) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(

@@ -102,12 +102,12 @@ const STATEMENTS: [(&str, &str); 12] = [
         )
         INSERT INTO version (org_id, type, name, from_revision, full_name, file_name, parent_type, parent_name,
                namespace, content_hash, last_modified, blob, slice_from, slice_to)
-        SELECT $1, got.type, got.name, $3, got.full_name, got.file_name, got.parent_type, got.parent_name,
-               got.namespace, got.content_hash, coalesce(l.last_modified, got.last_modified), got.blob, got.slice_from,
-               got.slice_to
+        SELECT $1, got.type, got.name, $3, coalesce(l.full_name, got.full_name), got.file_name, got.parent_type,
+               got.parent_name, coalesce(l.namespace, got.namespace), got.content_hash,
+               coalesce(l.last_modified, got.last_modified), got.blob, got.slice_from, got.slice_to
           FROM got
           LEFT JOIN LATERAL (
-               SELECT last_modified FROM staged_listed
+               SELECT full_name, namespace, last_modified FROM staged_listed
                 WHERE org_id = $1 AND sync_id = $2 AND type = got.type AND name = got.name
                 ORDER BY ordinal DESC LIMIT 1) l ON true
          WHERE NOT EXISTS (SELECT FROM version v WHERE v.org_id = $1 AND v.type = got.type AND v.name = got.name

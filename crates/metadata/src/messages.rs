@@ -1,0 +1,135 @@
+//! The `messages` of a retrieve that succeeded all the same: which component is missing, and why.
+//!
+//! Salesforce tells it in sentences. The patterns stand in `messages.tsv`, the first that fits wins; a sentence that
+//! none fits is kept as it is by the caller. Names in them are spelled in a case of their own, so they are found by
+//! folding.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use nightshift_domain::{ComponentKey, LeftOut, LeftOutReason};
+
+use crate::{described::Described, error::MetadataError, naming::name_of};
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// The type, if the message or its file name tells it.
+    pub type_name: Option<String>,
+    /// The component's readable name, likewise; `None` when a whole type is meant.
+    pub name: Option<String>,
+    /// Why it is missing.
+    pub reason: LeftOutReason,
+    /// Salesforce's words, at most 1,000 characters.
+    pub detail: String,
+}
+
+struct Pattern {
+    text: &'static str,
+    reason: LeftOutReason,
+}
+
+/// Reads one message: its `problem` and its `fileName`.
+pub fn read_message(problem: &str, file_name: Option<&str>, described: &Described) -> Option<Told> {
+    static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+        patterns().expect("messages.tsv is part of the build and read by this crate's tests")
+    });
+    let (pattern, found) = PATTERNS
+        .iter()
+        .find_map(|pattern| Some((pattern, captures(pattern.text, problem)?)))?;
+    // Where the sentence does not name the component, the file that it is about may.
+    let told_by_file = || {
+        let file = file_name.filter(|file| file.contains('/') && !file.ends_with("package.xml"))?;
+        Some(name_of(file, described).key)
+    };
+    let (type_name, name) = match (found.get("type"), found.get("name")) {
+        (None, None) => told_by_file().map_or((None, None), |key| (Some(key.type_name), Some(key.name))),
+        (type_name, name) => {
+            let key = ComponentKey::new("", name.copied().unwrap_or_default());
+            (type_name.map(|text| (*text).to_owned()), name.map(|_| key.name))
+        }
+    };
+    Some(Told {
+        type_name,
+        name,
+        reason: pattern.reason,
+        detail: problem.chars().take(1000).collect(),
+    })
+}
+
+fn patterns() -> Result<Vec<Pattern>, MetadataError> {
+    let lines = include_str!("messages.tsv").lines().enumerate().skip(1);
+    lines
+        .map(|(line, text)| {
+            let wrong = |why| MetadataError::Table {
+                table: "messages.tsv",
+                line: line + 1,
+                why,
+            };
+            let (text, reason) = text
+                .split_once('\t')
+                .ok_or_else(|| wrong("a line has 2 fields"))?;
+            let reason = reason.parse().map_err(|_| wrong("the reason is unknown"))?;
+            Ok(Pattern { text, reason })
+        })
+        .collect()
+}
+
+/// What stands in the places of `{type}` and `{name}`, if `pattern` stands anywhere in `text`.
+fn captures<'p, 't>(pattern: &'p str, text: &'t str) -> Option<BTreeMap<&'p str, &'t str>> {
+    let mut found = BTreeMap::new();
+    let (first, mut pattern) = pattern.split_once('{').unwrap_or((pattern, ""));
+    let mut text = text.split_once(first)?.1;
+    while !pattern.is_empty() {
+        let (place, rest) = pattern.split_once('}')?;
+        let (literal, next) = rest.split_once('{').unwrap_or((rest, ""));
+        // The last literal ends the sentence: a name may hold the same characters (a dot).
+        let end = match (literal, next) {
+            ("", "") => text.len(),
+            (_, "") => text.rfind(literal)?,
+            _ => text.find(literal)?,
+        };
+        found.insert(place, text[..end].trim());
+        text = &text[end + literal.len()..];
+        pattern = next;
+    }
+    Some(found)
+}
+
+/// Many components left out for one reason.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeftOutGroup {
+    /// Their type.
+    pub type_name: String,
+    /// Why.
+    pub reason: LeftOutReason,
+    /// How many.
+    pub count: usize,
+    /// The first names, at most three.
+    pub first_names: Vec<String>,
+}
+
+/// Groups what was left out by type and reason, the largest first, so that hundreds alike do not hide the one that
+/// matters.
+pub fn grouped(left_out: &[LeftOut]) -> Vec<LeftOutGroup> {
+    let mut groups: BTreeMap<(&str, LeftOutReason), Vec<&str>> = BTreeMap::new();
+    for one in left_out {
+        groups
+            .entry((&one.type_name, one.reason))
+            .or_default()
+            .push(&one.name);
+    }
+    let mut groups: Vec<_> = groups
+        .into_iter()
+        .map(|((type_name, reason), mut names)| {
+            names.sort_unstable();
+            LeftOutGroup {
+                type_name: type_name.to_owned(),
+                reason,
+                count: names.len(),
+                first_names: names.into_iter().take(3).map(str::to_owned).collect(),
+            }
+        })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    groups
+}

@@ -396,4 +396,4 @@ pub(crate) async fn refused(mut incoming: Incoming, secrets: &[&SecretString]) -
 
 #[cfg(test)]
 #[path = "soap_tests.rs"]
-mod tests;
+pub(crate) mod tests;

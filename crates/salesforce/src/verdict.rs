@@ -197,7 +197,8 @@ fn refused(refusal: &Refusal) -> Option<Ruling> {
     let ask = |stage, code| {
         look_up(&Question {
             stage,
-            call: Some(refusal.call),
+            // A retrieve that failed is no stumble of the poll that brought the news.
+            call: (refusal.speaker != Speaker::Retrieve).then_some(refusal.call),
             code,
             text: &refusal.text,
             status: refusal.status,

@@ -1,1 +1,582 @@
-//! Tests; see the file of the same name.
+//! Walks the table of verdicts with what real fleets met (salesforce-facts, section 11) and with bug reports.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::*;
+use crate::error::XmlFault;
+
+const RETRY: &str = "retry";
+const WAIT: &str = "wait";
+const REAUTH: &str = "reauthenticate";
+const PERMANENT: &str = "permanent";
+const SPLIT: &str = "split";
+const LEAVE_OUT: &str = "leave_out";
+
+fn act(ruled: &Ruled) -> &'static str {
+    match ruled {
+        Ruled::Step(Verdict::Retry { .. }) => RETRY,
+        Ruled::Step(Verdict::Wait { .. }) => WAIT,
+        Ruled::Step(Verdict::Reauthenticate) => REAUTH,
+        Ruled::Step(Verdict::Permanent) => PERMANENT,
+        Ruled::Split => SPLIT,
+        Ruled::LeaveOut(_) => LEAVE_OUT,
+    }
+}
+
+fn refused(call: CallKind, speaker: Speaker, status: u16, code: &str, words: &str) -> SalesforceError {
+    SalesforceError::Refused(Box::new(Refusal::new(call, speaker, status, code, words)))
+}
+
+fn transport(call: CallKind, broken: Broken) -> SalesforceError {
+    SalesforceError::Transport {
+        call,
+        broken,
+        detail: String::new(),
+    }
+}
+
+fn page(call: CallKind, status: u16) -> SalesforceError {
+    SalesforceError::Page {
+        call,
+        status,
+        text: "<html>".to_owned(),
+    }
+}
+
+#[track_caller]
+fn check(rows: &[&str], error: &SalesforceError, code: FailureCode, expected: &str) {
+    let ruling = error.ruling();
+    assert_eq!(
+        (ruling.code, act(&ruling.ruled)),
+        (code, expected),
+        "{rows:?}: {error}, row {:?}",
+        ruling.row
+    );
+}
+
+#[test]
+fn what_real_fleets_met_gets_its_verdict() {
+    use CallKind::{Describe, List, Poll, Query, Retrieve, Token, Versions, Zip};
+    use FailureCode as F;
+    let token = |code, words| refused(Token, Speaker::Token, 400, code, words);
+    let rest = |status, code, words| refused(Query, Speaker::Rest, status, code, words);
+    let soap = |call, code, words| refused(call, Speaker::Soap, 500, code, words);
+    let result = |code, words| refused(Poll, Speaker::Retrieve, 200, code, words);
+    let timeout = |call| SalesforceError::Timeout {
+        call,
+        waited: Waited::Idle,
+        limit: Duration::from_secs(1),
+    };
+    let owned = |error: SalesforceError| match error {
+        SalesforceError::Refused(refusal) => refusal,
+        other => panic!("{other}"),
+    };
+    check(&["1", "5"], &timeout(Poll), F::SalesforceUnreachable, WAIT);
+    check(&["5"], &timeout(List), F::SalesforceUnreachable, RETRY);
+    check(
+        &["6"],
+        &transport(Query, Broken::Cut),
+        F::SalesforceUnreachable,
+        RETRY,
+    );
+    check(
+        &["7"],
+        &transport(Query, Broken::Tls),
+        F::SalesforceUnreachable,
+        RETRY,
+    );
+    check(
+        &["8"],
+        &transport(Zip, Broken::Cut),
+        F::SalesforceUnreachable,
+        RETRY,
+    );
+    check(
+        &["14"],
+        &transport(Query, Broken::Dns),
+        F::SalesforceUnreachable,
+        RETRY,
+    );
+    check(&["9"], &page(Token, 420), F::SalesforceUnavailable, RETRY);
+    check(&["10"], &page(List, 420), F::SalesforceUnavailable, RETRY);
+    check(&["10"], &rest(420, "", ""), F::SalesforceUnavailable, RETRY);
+    check(&["11"], &page(Versions, 200), F::SalesforceUnavailable, RETRY);
+    check(&["11"], &page(Poll, 503), F::SalesforceUnavailable, WAIT);
+    let moved = owned(rest(
+        400,
+        "URL_NOT_RESET",
+        "Destination URL not reset. The URL returned from login must be set",
+    ));
+    check(
+        &["12", "13"],
+        &SalesforceError::WrongHost(moved),
+        F::TokenRevoked,
+        REAUTH,
+    );
+    check(
+        &["16", "17", "18"],
+        &token("invalid_grant", "expired access/refresh token"),
+        F::TokenRevoked,
+        REAUTH,
+    );
+    check(
+        &["20"],
+        &token("invalid_grant", "inactive user"),
+        F::UserInactive,
+        REAUTH,
+    );
+    check(
+        &["21"],
+        &token("invalid_grant", "activation secret invalid"),
+        F::TokenRevoked,
+        REAUTH,
+    );
+    check(
+        &["22"],
+        &token("invalid_grant", "user hasn't approved this consumer"),
+        F::AppNotApproved,
+        PERMANENT,
+    );
+    let admin = "user is not admin approved to access this app";
+    check(
+        &["23"],
+        &token("invalid_app_access", admin),
+        F::AppNotApproved,
+        PERMANENT,
+    );
+    check(
+        &["24"],
+        &token("OAUTH_APP_ACCESS_DENIED", ""),
+        F::AppNotApproved,
+        PERMANENT,
+    );
+    check(
+        &["25"],
+        &token("OAUTH_EC_APP_NOT_FOUND", ""),
+        F::AppNotApproved,
+        PERMANENT,
+    );
+    check(
+        &["26"],
+        &token("OAUTH_APPROVAL_ERROR_GENERIC", ""),
+        F::AppNotApproved,
+        PERMANENT,
+    );
+    check(
+        &["26"],
+        &token("invalid_scope", "the requested scope is not allowed"),
+        F::AppMisconfigured,
+        PERMANENT,
+    );
+    check(
+        &["27"],
+        &token("redirect_uri_mismatch", ""),
+        F::AppMisconfigured,
+        PERMANENT,
+    );
+    check(
+        &["28"],
+        &rest(401, "INVALID_SESSION_ID", "Session expired or invalid"),
+        F::SessionNotUsable,
+        PERMANENT,
+    );
+    let rule = owned(rest(
+        401,
+        "INVALID_SESSION_ID",
+        "This session is not valid for use with the REST API",
+    ));
+    check(
+        &["29", "30", "31", "33"],
+        &SalesforceError::SessionNotUsable(rule),
+        F::SessionNotUsable,
+        PERMANENT,
+    );
+    check(
+        &["32"],
+        &token("invalid_grant", "ip restricted"),
+        F::IpRestricted,
+        PERMANENT,
+    );
+    check(
+        &["34"],
+        &soap(List, "sf:LOGIN_DURING_RESTRICTED_DOMAIN", ""),
+        F::IpRestricted,
+        PERMANENT,
+    );
+    check(
+        &["35"],
+        &soap(List, "sf:LOGIN_DURING_RESTRICTED_TIME", ""),
+        F::LoginHours,
+        PERMANENT,
+    );
+    check(
+        &["35"],
+        &token("invalid_grant", "invalid login hours"),
+        F::LoginHours,
+        PERMANENT,
+    );
+    let api = "The REST API is not enabled for this Organization.";
+    check(
+        &["36"],
+        &rest(403, "API_DISABLED_FOR_ORG", api),
+        F::ApiDisabled,
+        PERMANENT,
+    );
+    let needs = "INSUFFICIENT_ACCESS: use of the Metadata API requires a user with the ModifyAllData or ModifyMetadata \
+                 permissions";
+    check(
+        &["37"],
+        &soap(List, "sf:INSUFFICIENT_ACCESS", needs),
+        F::PermissionMissing,
+        PERMANENT,
+    );
+    let nested = "UNKNOWN_EXCEPTION: INSUFFICIENT_ACCESS: insufficient access rights on entity: \
+                  IdentityVerificationProcDef";
+    check(
+        &["38"],
+        &result("UNKNOWN_EXCEPTION", nested),
+        F::PermissionMissing,
+        LEAVE_OUT,
+    );
+    check(
+        &["39"],
+        &rest(403, "TXN_SECURITY_METERING_ERROR", "We can't"),
+        F::SalesforceUnavailable,
+        RETRY,
+    );
+    let total = "TotalRequests Limit exceeded.";
+    check(
+        &["40"],
+        &rest(403, "REQUEST_LIMIT_EXCEEDED", total),
+        F::RequestLimitExceeded,
+        WAIT,
+    );
+    check(
+        &["40"],
+        &soap(Poll, "sf:REQUEST_LIMIT_EXCEEDED", total),
+        F::RequestLimitExceeded,
+        WAIT,
+    );
+    let concurrent = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
+    check(
+        &["41"],
+        &rest(403, "REQUEST_LIMIT_EXCEEDED", concurrent),
+        F::RequestLimitExceeded,
+        RETRY,
+    );
+    let long = "ConcurrentPerOrgLongTxn Limit exceeded";
+    check(
+        &["42"],
+        &rest(503, "REQUEST_LIMIT_EXCEEDED", long),
+        F::RequestLimitExceeded,
+        RETRY,
+    );
+    let files = "LIMIT_EXCEEDED: Too many files in retrieve call, limit is: 10000.";
+    check(&["43"], &result("LIMIT_EXCEEDED", files), F::TooLarge, SPLIT);
+    check(&["43"], &result("", files), F::TooLarge, SPLIT);
+    let three = "LIMIT_EXCEEDED: No more than 3 allowed in request";
+    check(
+        &["44b"],
+        &soap(List, "sf:LIMIT_EXCEEDED", three),
+        F::Internal,
+        PERMANENT,
+    );
+    let more =
+        "EntityDefinition does not support queryMore(), use LIMIT to restrict the results to a single batch";
+    check(
+        &["44", "44c"],
+        &rest(400, "EXCEEDED_ID_LIMIT", more),
+        F::TooLarge,
+        SPLIT,
+    );
+    let size = "Maximum size of request reached. Maximum size of request is 52428800 bytes.";
+    check(&["45"], &result("", size), F::TooLarge, SPLIT);
+    check(
+        &["46"],
+        &rest(400, "INVALID_QUERY_LOCATOR", "invalid query locator"),
+        F::SalesforceUnexpected,
+        RETRY,
+    );
+    let gack = "An unexpected error occurred. Please include this ErrorId if you contact support: 1346469402-20479 \
+                (-673032061)";
+    check(
+        &["47"],
+        &result("UNKNOWN_EXCEPTION", gack),
+        F::SalesforceUnexpected,
+        SPLIT,
+    );
+    let load = "Load of metadata from db failed for metadata of type:AppMenu and file name:AppSwitcher.";
+    check(&["50"], &result("", load), F::SalesforceUnexpected, LEAVE_OUT);
+    let here = "INVALID_TYPE: Cannot use: ExternalAIModel in this organization";
+    check(
+        &["51"],
+        &soap(List, "sf:INVALID_TYPE", here),
+        F::SalesforceUnexpected,
+        LEAVE_OUT,
+    );
+    let child = "Need to specify full name, Name:X, Delimiter:.";
+    check(
+        &["53"],
+        &soap(Retrieve, "sf:UNKNOWN_EXCEPTION", child),
+        F::Internal,
+        PERMANENT,
+    );
+    let garbled = SalesforceError::Malformed {
+        call: Poll,
+        fault: XmlFault::Truncated,
+    };
+    check(&["56"], &garbled, F::SalesforceUnexpected, WAIT);
+    check(
+        &["57"],
+        &soap(Describe, "sf:INVALID_FIELD", ""),
+        F::SalesforceUnexpected,
+        LEAVE_OUT,
+    );
+    check(
+        &["19"],
+        &SalesforceError::TokenBeingRefreshed {
+            after: Duration::from_secs(9),
+        },
+        F::TokenRefreshStuck,
+        WAIT,
+    );
+}
+
+#[test]
+fn b17_an_unexpected_error_is_tried_once_more_before_it_is_halved() {
+    let error = refused(
+        CallKind::Poll,
+        Speaker::Retrieve,
+        200,
+        "UNKNOWN_EXCEPTION",
+        "An unexpected error occurred.",
+    );
+    assert_eq!(
+        (error.ruling().ruled, error.ruling().tries),
+        (Ruled::Split, Some(2))
+    );
+}
+
+#[test]
+fn b33_an_unknown_reference_while_polling_passes_and_elsewhere_stays() {
+    let refused = |call| {
+        refused(
+            call,
+            Speaker::Soap,
+            500,
+            "sf:INVALID_CROSS_REFERENCE_KEY",
+            "invalid cross reference id",
+        )
+    };
+    assert_eq!(act(&refused(CallKind::Poll).ruling().ruled), WAIT);
+    assert_eq!(act(&refused(CallKind::Retrieve).ruling().ruled), LEAVE_OUT);
+    assert_eq!(
+        refused(CallKind::Retrieve).step_error().verdict,
+        Verdict::Permanent
+    );
+}
+
+#[test]
+fn b33_no_stumble_of_a_poll_ends_the_retrieve_by_itself() {
+    let poll = CallKind::Poll;
+    let stumbles = [
+        page(poll, 503),
+        page(poll, 200),
+        page(poll, 420),
+        transport(poll, Broken::Cut),
+        transport(poll, Broken::Dns),
+        refused(
+            poll,
+            Speaker::Soap,
+            500,
+            "sf:UNKNOWN_EXCEPTION",
+            "An unexpected error occurred.",
+        ),
+        refused(poll, Speaker::Soap, 503, "", ""),
+        refused(poll, Speaker::Soap, 406, "", ""),
+        SalesforceError::BodyTooLarge { call: poll, limit: 1 },
+    ];
+    for stumble in stumbles {
+        assert_eq!(act(&stumble.ruling().ruled), WAIT, "{stumble}");
+    }
+}
+
+#[test]
+fn b63_a_revoked_grant_needs_a_person_at_once() {
+    let error = refused(
+        CallKind::Token,
+        Speaker::Token,
+        400,
+        "invalid_grant",
+        "expired access/refresh token",
+    );
+    assert_eq!(error.step_error().verdict, Verdict::Reauthenticate);
+}
+
+#[test]
+fn b65_an_app_that_must_be_installed_has_a_code_of_its_own() {
+    let error = refused(
+        CallKind::Token,
+        Speaker::Token,
+        400,
+        "invalid_client",
+        "app must be installed into org",
+    );
+    check(&[], &error, FailureCode::AppNotApproved, PERMANENT);
+}
+
+#[test]
+fn b69_two_refreshes_at_once_are_a_short_wait_and_never_a_case() {
+    let words = "token request is already being processed";
+    let error = refused(CallKind::Token, Speaker::Token, 400, "invalid_grant", words);
+    let Verdict::Wait { why, after } = error.step_error().verdict else {
+        panic!("{:?}", error.ruling());
+    };
+    assert_eq!(why, WaitReason::TokenBeingRefreshed);
+    assert!(after <= Duration::from_secs(5));
+}
+
+#[test]
+fn what_nobody_has_seen_is_tried_a_few_times_and_reported_with_all_that_was_said() {
+    let error = refused(CallKind::List, Speaker::Soap, 501, "sf:BRAND_NEW", "never seen");
+    let ruling = error.ruling();
+    assert_eq!(
+        (ruling.code, ruling.tries, act(&ruling.ruled)),
+        (FailureCode::SalesforceUnexpected, Some(3), RETRY)
+    );
+    assert_eq!(error.step_error().evidence["salesforce_code"], "BRAND_NEW");
+    assert_eq!(error.step_error().evidence["salesforce_text"], "never seen");
+}
+
+#[test]
+fn each_kind_of_broken_answer_has_its_own_code() {
+    let code = |error: SalesforceError| error.step_error().code;
+    assert_eq!(
+        code(SalesforceError::Base64Invalid { at: 4 }),
+        FailureCode::Base64Invalid
+    );
+    assert_eq!(
+        code(SalesforceError::Base64Truncated { at: 4 }),
+        FailureCode::Base64Truncated
+    );
+    let call = CallKind::List;
+    assert_eq!(
+        code(SalesforceError::BodyTooLarge { call, limit: 1 }),
+        FailureCode::HttpBodyTooLarge
+    );
+    let fault = XmlFault::Doctype;
+    assert_eq!(
+        code(SalesforceError::Malformed { call, fault }),
+        FailureCode::XmlMalformed
+    );
+    assert_eq!(code(SalesforceError::JwtToken), FailureCode::AppMisconfigured);
+    let source = Box::new(std::io::Error::other("down"));
+    assert_eq!(code(SalesforceError::TokenStore(source)), FailureCode::Internal);
+}
+
+#[test]
+fn the_culprit_is_read_from_the_words() {
+    let named = |problem: &str| {
+        let reading = read_message(problem);
+        let culprit = reading
+            .culprit
+            .map(|culprit| (culprit.type_name, culprit.name.unwrap_or_default()));
+        (reading.reason, culprit)
+    };
+    let culprit = |type_name: &str, name: &str| Some((type_name.to_owned(), name.to_owned()));
+    assert_eq!(
+        named("Entity of type 'CustomObject' named 'It's__c' cannot be found"),
+        (
+            Some(LeftOutReason::CannotBeFound),
+            culprit("CustomObject", "It's__c")
+        )
+    );
+    assert_eq!(
+        named("Entity type: 'GlobalPicklist' is unknown"),
+        (
+            Some(LeftOutReason::TypeNotDescribed),
+            culprit("GlobalPicklist", "")
+        )
+    );
+    assert_eq!(
+        named("You do not have the proper permissions to access X."),
+        (Some(LeftOutReason::NoAccess), None)
+    );
+    assert_eq!(named("words of tomorrow"), (None, None));
+}
+
+#[test]
+fn b21_one_that_cannot_be_loaded_is_named_by_the_message() {
+    let problem = "Metadata API received improper input. Please ensure file name and capitalization is correct. Load of \
+                   metadata from db failed for metadata of type:InstalledPackage and file name:Test2.";
+    let reading = read_message(problem);
+    assert_eq!(reading.reason, Some(LeftOutReason::CannotBeLoaded));
+    let culprit = Culprit {
+        type_name: "InstalledPackage".to_owned(),
+        name: Some("Test2".to_owned()),
+    };
+    assert_eq!(reading.culprit, Some(culprit));
+}
+
+#[test]
+fn every_row_is_whole_and_says_what_it_must() {
+    let calls: BTreeSet<&str> = CallKind::ALL.into_iter().map(CallKind::as_str).collect();
+    let mut names = BTreeSet::new();
+    for row in table() {
+        assert!(names.insert(&row.name), "two rows are named {:?}", row.name);
+        assert!(
+            row.calls.iter().all(|call| calls.contains(call.as_str())),
+            "{:?}",
+            row.name
+        );
+        if row.stage == Stage::Message {
+            assert!(row.reason.is_some(), "{:?}", row.name);
+        } else {
+            assert!(
+                row.ruling("").is_some(),
+                "{:?} lacks its code, its act or the details of it",
+                row.name
+            );
+        }
+    }
+}
+
+#[test]
+fn no_row_stands_behind_one_that_takes_all_of_its_questions() {
+    for (place, row) in table().iter().enumerate() {
+        for earlier in table()[..place]
+            .iter()
+            .filter(|earlier| earlier.stage == row.stage)
+        {
+            let takes =
+                |all: &[String], some: &[String]| all.is_empty() || some.iter().all(|one| all.contains(one));
+            let hides = earlier.text.is_empty()
+                && takes(&earlier.codes, &row.codes)
+                && (!row.codes.is_empty() || earlier.codes.is_empty())
+                && takes(&earlier.calls, &row.calls)
+                && (!row.calls.is_empty() || earlier.calls.is_empty())
+                && (earlier.statuses.is_empty()
+                    || (!row.statuses.is_empty()
+                        && row.statuses.iter().all(|s| earlier.statuses.contains(s))));
+            assert!(
+                !hides,
+                "{:?} is never reached, {:?} takes it",
+                row.name, earlier.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_rows_of_section_11_that_concern_these_calls_are_covered() {
+    let covered: BTreeSet<&str> = table()
+        .iter()
+        .flat_map(|row| row.seen.iter().map(String::as_str))
+        .collect();
+    // Not here: 2-4 (patience and rhythm of polls), 15 (nothing stored), 52 (metadata), 54 (companions), 55 (rest.rs), 58 (Bulk).
+    let concern = "1 5 6 7 8 9 10 11 12 13 14 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 \
+                   42 43 44 44b 44c 45 46 47 48 49 50 51 53 56 57";
+    for number in concern.split_whitespace() {
+        assert!(covered.contains(number), "row {number}");
+    }
+}

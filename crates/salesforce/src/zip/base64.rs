@@ -4,6 +4,7 @@
 //! character reference, `&#13;`), groups of four are completed across pieces, and padding may stand at the end alone.
 
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use memchr::memchr;
 
 use crate::error::SalesforceError;
 
@@ -32,6 +33,12 @@ impl Decoder {
             }
         }
         let whole = self.text.len().saturating_sub(1) / 4 * 4;
+        // Each group alone may be padded; text that goes on after a padded one is none.
+        if let Some(place) = memchr(b'=', &self.text[..whole]) {
+            return Err(SalesforceError::Base64Invalid {
+                at: self.done + place as u64,
+            });
+        }
         self.decode(whole, out)
     }
 

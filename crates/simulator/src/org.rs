@@ -1,0 +1,311 @@
+//! One simulated org: what it was made from, and its state.
+//!
+//! The state is small: the present inventory, the tokens, the retrieves under way, the faults that were ordered and
+//! the calls that were counted. Each has its own lock, held for the look and never while an answer is written.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use crate::{
+    calls::{Call, CallCounts},
+    error::SimulatorError,
+    faults::{Fault, FaultKind, Faults},
+    ids::id18,
+    inventory::{
+        Change,
+        extras::{Extra, ExtraType, Quirk},
+        folder::FolderOrg,
+        generated::GeneratedOrg,
+        layers::Snapshot,
+    },
+    mix::{Numbers, mix_text},
+    soap::jobs::Retrieve,
+    tokens::{Rotation, Tokens},
+};
+
+/// What an org is to be.
+#[derive(Clone, Debug)]
+pub struct OrgSpec {
+    pub name: String,
+    pub source: OrgSource,
+    /// `TimeZoneSidKey` of Organization and of the user.
+    pub time_zone: String,
+    pub rotation: Rotation,
+    /// Asked for at the token endpoint when set.
+    pub client_secret: Option<String>,
+    pub sandbox: bool,
+    pub instance_name: String,
+    pub namespace: Option<String>,
+    pub extras: Vec<Extra>,
+    pub extra_types: Vec<ExtraType>,
+}
+
+/// From what an org is made.
+#[derive(Clone, Debug)]
+pub enum OrgSource {
+    Generated {
+        seed: u64,
+        /// Members, folders and children together.
+        size: u64,
+    },
+    Folder {
+        dir: PathBuf,
+        /// The tree of the night after.
+        next: Option<PathBuf>,
+    },
+}
+
+impl OrgSpec {
+    /// An org made from a seed, with exactly `size` components.
+    pub fn generated(name: &str, seed: u64, size: u64) -> Self {
+        Self::new(name, OrgSource::Generated { seed, size })
+    }
+
+    /// An org read from a folder in Metadata API format.
+    pub fn from_folder(name: &str, dir: impl Into<PathBuf>, next: Option<PathBuf>) -> Self {
+        Self::new(name, OrgSource::Folder { dir: dir.into(), next })
+    }
+
+    fn new(name: &str, source: OrgSource) -> Self {
+        Self {
+            name: name.to_owned(),
+            source,
+            time_zone: "America/Los_Angeles".to_owned(),
+            rotation: Rotation::Off,
+            client_secret: None,
+            sandbox: false,
+            instance_name: "SIM1".to_owned(),
+            namespace: None,
+            extras: Vec::new(),
+            extra_types: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn in_time_zone(mut self, zone: &str) -> Self {
+        zone.clone_into(&mut self.time_zone);
+        self
+    }
+
+    #[must_use]
+    pub fn rotating(mut self) -> Self {
+        self.rotation = Rotation::On;
+        self
+    }
+
+    #[must_use]
+    pub fn as_sandbox(mut self) -> Self {
+        self.sandbox = true;
+        self
+    }
+
+    #[must_use]
+    pub fn with_secret(mut self, secret: &str) -> Self {
+        self.client_secret = Some(secret.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn with(mut self, extra: Extra) -> Self {
+        self.extras.push(extra);
+        self
+    }
+
+    #[must_use]
+    pub fn with_quirk(mut self, quirk: Quirk) -> Self {
+        self.extras.extend(quirk.extras());
+        self.extra_types.extend(quirk.types());
+        self
+    }
+}
+
+/// What a caller needs to connect to an org.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct OrgAccess {
+    pub name: String,
+    pub organization_id: String,
+    pub user_id: String,
+    pub client_id: String,
+    pub refresh_token: String,
+    pub instance_url: String,
+    pub time_zone: String,
+}
+
+enum Source {
+    Generated(Box<GeneratedOrg>),
+    Folder { tree: Arc<FolderOrg>, next: Option<PathBuf>, generation: u32 },
+}
+
+struct Holding {
+    snapshot: Snapshot,
+    source: Source,
+}
+
+pub(crate) struct Org {
+    pub spec: OrgSpec,
+    pub organization_id: String,
+    pub user_id: String,
+    pub client_id: String,
+    tokens: Mutex<Tokens>,
+    holding: RwLock<Holding>,
+    retrieves: Mutex<HashMap<String, Retrieve>>,
+    faults: Mutex<Faults>,
+    calls: Mutex<CallCounts>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Org {
+    pub(crate) fn new(spec: OrgSpec, seed: u64) -> Result<Self, SimulatorError> {
+        let number = mix_text(seed, &spec.name);
+        let source = match &spec.source {
+            OrgSource::Generated { seed, size } => Source::Generated(Box::new(GeneratedOrg::new(*seed, *size))),
+            OrgSource::Folder { dir, next } => {
+                let tree = Arc::new(FolderOrg::read(dir, None, 0)?);
+                report_unplaced(&tree);
+                Source::Folder { tree, next: next.clone(), generation: 0 }
+            }
+        };
+        let snapshot = Snapshot {
+            base: match &source {
+                Source::Generated(org) => Arc::new((**org).clone()),
+                Source::Folder { tree, .. } => tree.clone(),
+            },
+            extras: Arc::new(spec.extras.clone()),
+            types: Arc::new(spec.extra_types.clone()),
+        };
+        let organization_id = id18("00D", number);
+        let mut numbers = Numbers::new(number);
+        let client_id = format!("3MVG9{}", (0..20).map(|_| char::from(b'A' + numbers.below(26) as u8)).collect::<String>());
+        Ok(Self {
+            tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
+            user_id: id18("005", number),
+            organization_id,
+            client_id,
+            holding: RwLock::new(Holding { snapshot, source }),
+            retrieves: Mutex::default(),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            spec,
+        })
+    }
+
+    pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        locked(&self.tokens)
+    }
+
+    pub(crate) fn retrieves(&self) -> MutexGuard<'_, HashMap<String, Retrieve>> {
+        locked(&self.retrieves)
+    }
+
+    pub(crate) fn count(&self, call: Call) {
+        *locked(&self.calls).entry(call).or_default() += 1;
+    }
+
+    pub(crate) fn calls(&self) -> CallCounts {
+        locked(&self.calls).clone()
+    }
+
+    pub(crate) fn forget_calls(&self) {
+        locked(&self.calls).clear();
+    }
+
+    /// What the org holds now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.holding.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone()
+    }
+
+    /// The first ordered fault of these kinds that hits the call.
+    pub(crate) fn fault(&self, call: Call, kinds: &[FaultKind], concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        locked(&self.faults).take(call, |fault| kinds.contains(&fault.kind) && concerns(fault))
+    }
+
+    pub(crate) fn fault_active(&self, kind: FaultKind) -> bool {
+        locked(&self.faults).active(kind)
+    }
+
+    pub(crate) fn order_fault(&self, fault: Fault) -> Result<(), SimulatorError> {
+        fault.check()?;
+        locked(&self.faults).order(fault);
+        Ok(())
+    }
+
+    /// Forgets faults, and frees the retrieves that were stuck by them.
+    pub(crate) fn clear_faults(&self, kind: Option<FaultKind>) {
+        locked(&self.faults).clear(kind);
+        for retrieve in self.retrieves().values_mut() {
+            retrieve.free(kind);
+        }
+    }
+
+    /// Lets a night pass in a generated org.
+    pub(crate) fn evolve(&self, share: f64) -> Result<Vec<Change>, SimulatorError> {
+        let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
+        let Source::Generated(org) = &mut holding.source else {
+            return Err(SimulatorError::NotGenerated(self.spec.name.clone()));
+        };
+        let (next, changes) = org.evolve(share);
+        **org = next.clone();
+        holding.snapshot.base = Arc::new(next);
+        Ok(changes)
+    }
+
+    /// Puts the tree of the night after into the place of the present one.
+    pub(crate) fn next_night(&self) -> Result<Vec<Change>, SimulatorError> {
+        let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
+        let Source::Folder { tree, next, generation } = &mut holding.source else {
+            return Err(SimulatorError::NoNextNight(self.spec.name.clone()));
+        };
+        let dir = next.take().ok_or_else(|| SimulatorError::NoNextNight(self.spec.name.clone()))?;
+        *generation += 1;
+        let after = Arc::new(FolderOrg::read(&dir, Some(tree), *generation)?);
+        report_unplaced(&after);
+        let changes = after.changes_since(tree);
+        *tree = after.clone();
+        holding.snapshot.base = after;
+        Ok(changes)
+    }
+
+    /// Names the tree for the next `next_night`.
+    pub(crate) fn set_next(&self, dir: PathBuf) -> Result<(), SimulatorError> {
+        let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut holding.source {
+            Source::Folder { next, .. } => {
+                *next = Some(dir);
+                Ok(())
+            }
+            Source::Generated(_) => Err(SimulatorError::NoNextNight(self.spec.name.clone())),
+        }
+    }
+
+    /// Lays an extra over the org, in the place of one of the same type and name.
+    pub(crate) fn put_extra(&self, extra: Extra) {
+        self.change_extras(|extras| {
+            extras.retain(|old| (&old.kind, &old.full_name) != (&extra.kind, &extra.full_name));
+            extras.push(extra);
+        });
+    }
+
+    pub(crate) fn remove_extra(&self, kind: &str, full_name: &str) {
+        self.change_extras(|extras| extras.retain(|old| (old.kind.as_str(), old.full_name.as_str()) != (kind, full_name)));
+    }
+
+    fn change_extras(&self, change: impl FnOnce(&mut Vec<Extra>)) {
+        let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
+        let mut extras = holding.snapshot.extras.to_vec();
+        change(&mut extras);
+        holding.snapshot.extras = Arc::new(extras);
+    }
+}
+
+fn report_unplaced(tree: &FolderOrg) {
+    if !tree.unplaced().is_empty() {
+        let files = tree.unplaced();
+        tracing::warn!(count = files.len(), first = %files[0], "files of the folder belong to no known type and are not served");
+    }
+}

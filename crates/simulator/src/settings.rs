@@ -1,0 +1,60 @@
+//! How a simulator behaves as a whole, as plain values that a command line or a test fills in.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// Settings of a simulator; `Default` is quick and honest.
+#[derive(Clone, Debug)]
+pub struct SimulatorSettings {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// From which ids and tokens are made.
+    pub seed: u64,
+    /// Greatest API version that `/services/data` offers, in tenths (670 is 67.0).
+    pub greatest_version: u32,
+    pub pace: RetrievePace,
+    /// How long an access token lives unless it is used up by a fault.
+    pub access_token_lifetime: Duration,
+    /// Most files that one retrieve may ask for.
+    pub most_files: usize,
+    pub compression: Compressing,
+}
+
+/// How long a retrieve stays in each state.
+#[derive(Clone, Copy, Debug)]
+pub struct RetrievePace {
+    pub pending: Duration,
+    pub in_progress: Duration,
+    /// Further time in progress for each file.
+    pub per_file: Duration,
+}
+
+/// Whether answers are compressed for clients that ask for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compressing {
+    WhenAsked,
+    Never,
+}
+
+impl Default for SimulatorSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            seed: 1,
+            greatest_version: 670,
+            pace: RetrievePace::default(),
+            access_token_lifetime: Duration::from_secs(7_200),
+            most_files: 10_000,
+            compression: Compressing::WhenAsked,
+        }
+    }
+}
+
+impl Default for RetrievePace {
+    fn default() -> Self {
+        Self {
+            pending: Duration::from_millis(50),
+            in_progress: Duration::from_millis(100),
+            per_file: Duration::from_micros(20),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! listMetadata: at most three queries, one flat list, all or nothing.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::envelope::{Nil, XML, fault, foot, head, properties};
+use crate::{
+    calls::Call,
+    faults::FaultKind,
+    http::{Answer, PIECE},
+    inventory::{
+        is_custom_name,
+        layers::{Entry, Known, Pick, Snapshot},
+    },
+    org::Org,
+    xml::Element,
+};
+
+const MOST_QUERIES: usize = 3;
+const MAY_NOT: &str = "use of the Metadata API requires a user with the ModifyAllData or ModifyMetadata permissions";
+
+pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
+    let queries: Vec<(&str, Option<&str>)> = body
+        .all("queries")
+        .map(|query| (query.text_of("type"), Some(query.text_of("folder")).filter(|folder| !folder.is_empty())))
+        .collect();
+    if queries.len() > MOST_QUERIES {
+        return fault("LIMIT_EXCEEDED", "No more than 3 allowed in request");
+    }
+    let snapshot = org.snapshot();
+    let mut picks = Vec::new();
+    for (kind, folder) in queries {
+        let ordered = org
+            .fault(Call::List, &[FaultKind::TypeMayNotBeListed], |fault| fault.metadata_type.as_deref() == Some(kind));
+        if let Some(ordered) = ordered {
+            let code = ordered.code.as_deref().unwrap_or("INVALID_TYPE");
+            let told = format!("Cannot use: {kind} in this organization");
+            let usual = if code == "INSUFFICIENT_ACCESS" { MAY_NOT } else { told.as_str() };
+            return fault(code, ordered.text.as_deref().unwrap_or(usual));
+        }
+        match snapshot.knows(kind) {
+            Known::Here => {}
+            Known::Elsewhere => return fault("INVALID_TYPE", &format!("Cannot use: {kind} in this organization")),
+            Known::Nowhere => return fault("INVALID_TYPE", &format!("Unknown type:{kind}")),
+        }
+        // Salesforce never lists its value sets, though it delivers them by name.
+        if kind != "StandardValueSet" {
+            picks.extend(snapshot.list(kind, folder));
+        }
+    }
+    Answer::pieces(XML, Box::new(pieces(snapshot, picks, org.user_id.clone())))
+}
+
+/// The answer, a piece at a time: a large listing is never whole in memory.
+fn pieces(snapshot: Snapshot, picks: Vec<Pick>, user_id: String) -> impl Iterator<Item = io::Result<Bytes>> + Send {
+    let mut picks = picks.into_iter();
+    let mut begun = false;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let mut out = String::with_capacity(PIECE + 1_024);
+        if !begun {
+            begun = true;
+            out.push_str(&head("listMetadata"));
+        }
+        while out.len() < PIECE {
+            let Some(pick) = picks.next() else {
+                ended = true;
+                out.push_str(&foot("listMetadata"));
+                break;
+            };
+            let entry = snapshot.entry(pick);
+            let file_name = listed_file_name(&entry);
+            let nil = Nil { kind: entry.nil_type, file_name: entry.nil_file_name };
+            properties("result", &entry.listed, &file_name, &user_id, nil, &mut out);
+        }
+        Some(Ok(Bytes::from(out)))
+    })
+}
+
+/// A listing names the workflow of a custom object by another directory than the zip does.
+fn listed_file_name(entry: &Entry) -> String {
+    let listed = &entry.listed;
+    if listed.kind == "Workflow" && is_custom_name(&listed.full_name) {
+        format!("Workflow/{}.workflow", listed.full_name)
+    } else {
+        listed.file_name.clone()
+    }
+}

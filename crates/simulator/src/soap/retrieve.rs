@@ -1,0 +1,94 @@
+//! retrieve: takes the request, decides what it will give or why it will fail, and gives an id.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    envelope::{fault, response},
+    jobs::{Failed, Load, Retrieve},
+    request::{Asked, plan},
+};
+use crate::{
+    calls::Call,
+    faults::{Fault, FaultKind},
+    http::Answer,
+    ids::id18,
+    org::Org,
+    server::Shared,
+    xml::Element,
+};
+
+const UNKNOWN: &str = "UNKNOWN_EXCEPTION: An unexpected error occurred. Please include this ErrorId if you contact support:";
+
+pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
+    let Some(asked) = Asked::read(body) else {
+        return fault("INVALID_FIELD", "retrieve needs a retrieveRequest");
+    };
+    let snapshot = org.snapshot();
+    let plan = plan(&asked, &snapshot, &spoilt(org, &asked));
+    let files = plan.files;
+    let outcome = match failure(shared, org, &asked, files) {
+        Some(failed) => Err(failed),
+        None => Ok(Load { plan: Arc::new(plan), snapshot, version: asked.version, single_package: asked.single_package }),
+    };
+    let stuck = org
+        .fault(Call::Retrieve, &[FaultKind::StaysPending, FaultKind::StaysInProgress], |fault| {
+            fault.files.is_none_or(|bound| files > bound)
+        })
+        .map(|fault| fault.kind);
+    let id = id18("09S", shared.next_number());
+    let started = shared.clock.now();
+    let pace = shared.settings.pace;
+    let retrieve = Retrieve { started, pace, files, stuck, outcome, handed_over: false };
+    org.retrieves().insert(id.clone(), retrieve);
+    response("retrieve", &format!("<result><done>false</done><id>{id}</id><state>Queued</state></result>"))
+}
+
+/// Members that a fault keeps from being loaded, with the message for each.
+fn spoilt(org: &Org, asked: &Asked) -> HashMap<(String, String), String> {
+    let mut spoilt = HashMap::new();
+    loop {
+        let hit = org.fault(Call::Retrieve, &[FaultKind::LoadFromDbFailed], |fault| {
+            names(fault, asked).is_some_and(|named| !spoilt.contains_key(&named))
+        });
+        let Some(named) = hit.as_ref().and_then(|fault| names(fault, asked)) else { return spoilt };
+        let message = format!(
+            "Metadata API received improper input. Please ensure file name and capitalization is correct. \
+             Load of metadata from db failed for metadata of type:{} and file name:{}.",
+            named.0, named.1
+        );
+        spoilt.insert(named, message);
+    }
+}
+
+/// The member of the fault, when the request names it.
+fn names(fault: &Fault, asked: &Asked) -> Option<(String, String)> {
+    let (kind, name) = (fault.metadata_type.as_ref()?, fault.name.as_ref()?);
+    asked.names(kind, name).then(|| (kind.clone(), name.clone()))
+}
+
+/// Why the retrieve will fail as a whole, if it will.
+fn failure(shared: &Shared, org: &Org, asked: &Asked, files: usize) -> Option<Failed> {
+    let poison = org.fault(Call::Retrieve, &[FaultKind::PoisonousComponent], |fault| names(fault, asked).is_some());
+    if let Some(poison) = poison {
+        // The second number tells the place in Salesforce's code and stays; the first is new each time.
+        let number = shared.next_number() % 1_000_000;
+        let told = format!("{UNKNOWN} 1486965398-{number} (-1073734177)");
+        let code = poison.code.unwrap_or_else(|| "UNKNOWN_EXCEPTION".to_owned());
+        return Some(Failed { code, text: poison.text.unwrap_or(told) });
+    }
+    let nested = org.fault(Call::Retrieve, &[FaultKind::InsufficientAccess], |fault| {
+        fault.metadata_type.as_deref().is_some_and(|kind| asked.names_type(kind))
+    });
+    if let Some(kind) = nested.and_then(|fault| fault.metadata_type) {
+        let text = format!("UNKNOWN_EXCEPTION: INSUFFICIENT_ACCESS: insufficient access rights on entity: {kind}");
+        return Some(Failed { code: "UNKNOWN_EXCEPTION".to_owned(), text });
+    }
+    let ordered = org.fault(Call::Retrieve, &[FaultKind::LimitExceeded], |fault| {
+        fault.files.is_some_and(|bound| files > bound)
+    });
+    let most = ordered.and_then(|fault| fault.files).unwrap_or(shared.settings.most_files);
+    (files > most).then(|| Failed {
+        code: "LIMIT_EXCEEDED".to_owned(),
+        text: format!("LIMIT_EXCEEDED: Too many files in retrieve call, limit is: {most}."),
+    })
+}

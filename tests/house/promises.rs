@@ -1,0 +1,87 @@
+//! Promises that name their tests: the invariants of ARCHITECTURE.md, the bug reports that this code must not repeat.
+
+use std::collections::BTreeSet;
+
+use crate::sources::{read, rust_files};
+
+/// Ids of `bug-reports.md` whose subject is built: inventory, retrieve, polling, zip, names and XML, incremental.
+const BUG_REPORTS: std::ops::RangeInclusive<u32> = 1..=57;
+
+/// Names of all functions that stand below a `#[test]`, `#[tokio::test]` or in a `proptest!`.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in rust_files() {
+        let mut marked = false;
+        for line in file.text.lines().map(str::trim) {
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                marked = true;
+            }
+            let signature = line.trim_start_matches("pub ").trim_start_matches("async ");
+            if let Some(rest) = signature.strip_prefix("fn ") {
+                if marked {
+                    found.insert(
+                        rest.chars()
+                            .take_while(|c| c.is_alphanumeric() || *c == '_')
+                            .collect(),
+                    );
+                }
+                marked = false;
+            }
+        }
+    }
+    assert!(found.len() > 50, "the search found {} tests only", found.len());
+    found
+}
+
+#[test]
+fn each_invariant_names_a_test_that_exists() {
+    let page = read("ARCHITECTURE.md");
+    let (_, after) = page
+        .split_once("Invariants")
+        .expect("ARCHITECTURE.md has a part on invariants");
+    let tests = tests();
+    let mut named = 0;
+    for row in after.lines().filter(|line| line.starts_with('|')).skip(2) {
+        let last = row
+            .trim_end_matches(['|', ' '])
+            .rsplit('|')
+            .next()
+            .unwrap_or_default();
+        let names: Vec<_> = last
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(|name| name.rsplit("::").next().unwrap_or(name))
+            .collect();
+        assert!(
+            !names.is_empty(),
+            "an invariant without a test that guards it: {row}"
+        );
+        for name in names {
+            assert!(
+                tests.contains(name),
+                "ARCHITECTURE.md names the test {name}, which does not exist"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 10, "ARCHITECTURE.md names {named} tests only");
+}
+
+#[test]
+fn each_bug_report_on_what_is_built_has_its_test() {
+    let tests = tests();
+    let missing: Vec<_> = BUG_REPORTS
+        .step_by(2)
+        .map(|id| format!("b{id:02}"))
+        .filter(|id| {
+            !tests
+                .iter()
+                .any(|name| name.starts_with(&format!("{id}_")) || name.ends_with(&format!("_{id}")))
+        })
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "no test begins or ends with the id of these bug reports: {missing:?}"
+    );
+}

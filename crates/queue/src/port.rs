@@ -120,11 +120,11 @@ pub enum Answer {
 
 /// The right to answer a delivery once; one that is dropped unanswered goes back by itself.
 #[must_use = "a delivery that is not answered is delivered again"]
-pub struct Ack(Option<Box<dyn FnOnce(Answer) -> BoxFuture<'static, ()> + Send>>);
+pub struct Ack(Option<Box<dyn FnOnce(Answer) -> BoxFuture<'static, ()> + Send + Sync>>);
 
 impl Ack {
     /// Made by an adapter.
-    pub fn new(answer: impl FnOnce(Answer) -> BoxFuture<'static, ()> + Send + 'static) -> Self {
+    pub fn new(answer: impl FnOnce(Answer) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(answer)))
     }
 

@@ -1,232 +1,300 @@
-//! Whose turn it is: the next member, the rest of the last one, or the end.
-//!
-//! A member that the caller left half read is read to its end before the next one comes, so that none escapes the
-//! checks; after an error nothing more is handed out.
+//! Entries one after the other: header, data, checks.
 
 use std::{
-    io::{self, Read},
-    mem,
-    sync::Arc,
+    collections::{HashMap, HashSet},
+    io::Read,
 };
 
-use flate2::Decompress;
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    body::{Body, Head, Room},
-    error::{ArchiveError, Damage, Feature},
+    central::{self, Facts, wide_sizes},
+    error::ArchiveError,
+    input::Input,
     limits::Limits,
-    members::{Members, Summary},
     name,
-    record::{CENTRAL, DESCRIPTOR, END, LOCAL, Local, SPANNED, ZIP64_END},
-    source::Source,
-    tail,
 };
 
-/// Bytes at a time of a member that nobody reads (64 KiB).
-const SCRATCH_BYTES: usize = 64 << 10;
+const LOCAL: u32 = 0x0403_4b50;
+const DESCRIPTOR: u32 = 0x0807_4b50;
+/// Beyond so many unpacked bytes an entry's ratio counts.
+const RATIO_FROM: u64 = 1 << 20;
+/// Room that an entry's buffer grows by while its size is not known.
+const GROWTH: usize = 64 << 10;
 
-enum Stage {
-    /// A record begins here.
-    Between,
-    /// In the data of a file, or just behind it.
-    Inside(Body),
-    /// All of the zip was read and found right.
-    Ended,
-    /// It was not.
-    Failed,
+/// Reads a zip from a stream.
+pub struct ArchiveReader<R> {
+    input: Input<R>,
+    limits: Limits,
+    inflate: Decompress,
+    entries: HashMap<Vec<u8>, Facts>,
+    folded: HashSet<String>,
+    alike: Vec<String>,
+    seen: u64,
+    unpacked: u64,
+    over: bool,
 }
 
-/// Reads a zip from a source that cannot go back, one entry after the other.
-///
-/// Memory: 256 KiB, the names of the entries, and what the caller unpacks. Each call blocks as long as the source does.
-///
-/// ```
-/// # fn f(source: impl std::io::Read) -> Result<(), nightshift_archive::ArchiveError> {
-/// let mut archive = nightshift_archive::ArchiveReader::new(source, nightshift_archive::Limits::default());
-/// let mut content = Vec::new();
-/// while let Some(mut entry) = archive.next_entry()? {
-///     entry.read_to_vec(&mut content)?; // verified when it returns
-///     println!("{}: {} bytes", entry.name(), content.len());
-/// }
-/// let summary = archive.finish()?;
-/// # drop(summary); Ok(()) }
-/// ```
-pub struct ArchiveReader<R> {
-    source: Source<R>,
-    inflate: Decompress,
-    limits: Limits,
-    members: Members,
-    stage: Stage,
-    scratch: Vec<u8>,
+/// What is known at the end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    /// Entries, folders included.
+    pub entries: u64,
+    /// Unpacked bytes.
+    pub unpacked: u64,
+    /// Names that differ from an earlier one only in case or Unicode form: read, but worth a word.
+    pub alike: Vec<String>,
+}
+
+/// What a local header says.
+struct Header {
+    name: String,
+    raw_name: Vec<u8>,
+    method: u16,
+    has_descriptor: bool,
+    wide: bool,
+    crc: u32,
+    compressed: u64,
+    unpacked: u64,
 }
 
 impl<R: Read> ArchiveReader<R> {
-    /// A reader of the zip that `source` gives from here to its end. Nothing is read yet.
+    /// Over a stream.
     pub fn new(source: R, limits: Limits) -> Self {
         Self {
-            source: Source::new(source, limits.packed_bytes),
-            inflate: Decompress::new(false),
+            input: Input::new(source, limits.compressed_bytes),
             limits,
-            members: Members::default(),
-            stage: Stage::Between,
-            scratch: Vec::new(),
+            inflate: Decompress::new(false),
+            entries: HashMap::new(),
+            folded: HashSet::new(),
+            alike: Vec::new(),
+            seen: 0,
+            unpacked: 0,
+            over: false,
         }
     }
 
-    /// The next file; directories are checked and passed over. What was left of the one before is read and checked.
-    ///
-    /// `None` once the central directory, the end record and the end of the source were seen and agree with all that
-    /// was handed out. Only then is the zip known to be whole.
-    pub fn next_entry(&mut self) -> Result<Option<Entry<'_, R>>, ArchiveError> {
-        let name = self.advance()?;
-        Ok(name.map(|name| Entry { reader: self, name }))
-    }
-
-    /// Reads and checks what is left, and says what the zip was.
-    pub fn finish(mut self) -> Result<Summary, ArchiveError> {
-        while self.advance()?.is_some() {}
-        Ok(self.members.into_summary(self.source.position()))
-    }
-
-    /// Goes on to the next file. Whatever fails leaves `Stage::Failed` behind.
-    fn advance(&mut self) -> Result<Option<Arc<str>>, ArchiveError> {
-        match mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Failed => return Err(self.asked_again()),
-            Stage::Ended => {
-                self.stage = Stage::Ended;
+    /// The next file: its name, and its bytes in `into` (cleared first). `None` once the central directory has been
+    /// compared and the zip is whole.
+    pub fn next_entry(&mut self, into: &mut Vec<u8>) -> Result<Option<String>, ArchiveError> {
+        while !self.over {
+            let signature = self.input.u32("an entry's header")?;
+            if signature != LOCAL {
+                self.over = true;
+                central::compare(&mut self.input, signature, std::mem::take(&mut self.entries))?;
                 return Ok(None);
             }
-            Stage::Inside(body) => self.drain(body)?,
-            Stage::Between => {}
-        }
-        loop {
-            match tail::signature(&mut self.source)? {
-                LOCAL => {}
-                CENTRAL | ZIP64_END | END => {
-                    tail::read(&mut self.source, &mut self.members)?;
-                    self.stage = Stage::Ended;
-                    return Ok(None);
-                }
-                other => return Err(self.no_record(other)),
-            }
-            let (name, body) = self.open()?;
-            if name::is_directory(&name) {
-                self.drain(body)?;
-            } else {
-                self.stage = Stage::Inside(body);
+            let name = self.entry(into)?;
+            if !name.ends_with('/') {
                 return Ok(Some(name));
             }
-        }
-    }
-
-    /// Reads a local header up to the data.
-    fn open(&mut self) -> Result<(Arc<str>, Body), ArchiveError> {
-        let offset = self.source.position();
-        let length = Local::length(self.source.need(Local::FIXED)?);
-        let local = Local::parse(self.source.need(length)?);
-        let name =
-            name::check(local.name, &self.limits).map_err(|rule| ArchiveError::bad_path(local.name, rule))?;
-        let head = Head::of(&local).map_err(|feature| ArchiveError::Unsupported {
-            name: Some(name.to_owned()),
-            feature,
-        })?;
-        let name = self.members.open(name, head.method, offset, &self.limits)?;
-        self.source.consume(length);
-        let body = Body::open(
-            Arc::clone(&name),
-            &head,
-            &mut self.source,
-            &mut self.inflate,
-            &self.limits,
-        )
-        .map_err(|error| error.in_member(&name))?;
-        Ok((name, body))
-    }
-
-    /// Reads and checks the rest of a member, and notes what it was.
-    fn drain(&mut self, mut body: Body) -> Result<(), ArchiveError> {
-        self.scratch.resize(SCRATCH_BYTES, 0);
-        loop {
-            let room = Room::Slice(&mut self.scratch);
-            let before = self.members.unpacked_bytes();
-            if body.read(&mut self.source, &mut self.inflate, room, before, &self.limits)? == 0 {
-                break;
+            if !into.is_empty() {
+                return Err(ArchiveError::Corrupt { name, reason: "a folder with content" });
             }
         }
-        self.members.close(body.measured());
+        Ok(None)
+    }
+
+    /// What was read; whole after `next_entry` gave `None`.
+    pub fn summary(&self) -> Summary {
+        Summary { entries: self.seen, unpacked: self.unpacked, alike: self.alike.clone() }
+    }
+
+    fn entry(&mut self, into: &mut Vec<u8>) -> Result<String, ArchiveError> {
+        let header = self.header()?;
+        self.admit(&header)?;
+        into.clear();
+        let before = self.input.taken();
+        match header.method {
+            0 => self.stored(&header, into)?,
+            8 => self.deflated(&header, into, before)?,
+            _ => return Err(unsupported(&header.name, "this method of compression")),
+        }
+        let mut crc = Crc::new();
+        crc.update(into);
+        let facts =
+            Facts { crc: crc.sum(), compressed: self.input.taken() - before, unpacked: into.len() as u64 };
+        self.check(&header, facts)?;
+        self.unpacked += facts.unpacked;
+        if self.unpacked > self.limits.unpacked_bytes {
+            return Err(ArchiveError::TooLarge(self.limits.unpacked_bytes));
+        }
+        if self.unpacked > RATIO_FROM && self.unpacked / self.limits.ratio > self.input.taken() {
+            return Err(ArchiveError::Bomb { name: header.name, ratio: self.limits.ratio });
+        }
+        self.entries.insert(header.raw_name, facts);
+        Ok(header.name)
+    }
+
+    fn header(&mut self) -> Result<Header, ArchiveError> {
+        let place = "an entry's header";
+        let mut fixed = [0; 26];
+        self.input.exact(&mut fixed, place)?;
+        let u16_at = |at: usize| u16::from_le_bytes([fixed[at], fixed[at + 1]]);
+        let u32_at = |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let (flags, method) = (u16_at(2), u16_at(4));
+        let raw_name = self.input.bytes(usize::from(u16_at(22)), place)?;
+        let extra = self.input.bytes(usize::from(u16_at(24)), place)?;
+        let name = name::check(&raw_name, &self.limits)?;
+        if flags & 0x2041 != 0 {
+            return Err(unsupported(&name, "encryption"));
+        }
+        let (narrow_compressed, narrow_unpacked) = (u32_at(14), u32_at(18));
+        let wide = wide_sizes(&extra);
+        let mut numbers = wide.iter().copied();
+        let mut size = |narrow: u32| {
+            if narrow == u32::MAX { numbers.next().unwrap_or(u64::from(narrow)) } else { u64::from(narrow) }
+        };
+        let (unpacked, compressed) = (size(narrow_unpacked), size(narrow_compressed));
+        Ok(Header {
+            name,
+            raw_name,
+            method,
+            has_descriptor: flags & 8 != 0,
+            wide: !wide.is_empty(),
+            crc: u32_at(10),
+            compressed,
+            unpacked,
+        })
+    }
+
+    /// Counts and names, before any byte of data is read.
+    fn admit(&mut self, header: &Header) -> Result<(), ArchiveError> {
+        self.seen += 1;
+        if self.seen > self.limits.entries {
+            return Err(ArchiveError::TooManyEntries(self.limits.entries));
+        }
+        if self.entries.contains_key(&header.raw_name) {
+            return Err(ArchiveError::Duplicate(header.name.clone()));
+        }
+        let folded: String = header.name.nfc().flat_map(char::to_lowercase).collect();
+        if !self.folded.insert(folded) {
+            self.alike.push(header.name.clone());
+        }
         Ok(())
     }
 
-    fn no_record(&self, signature: u32) -> ArchiveError {
-        let at = self.source.position();
-        match (at, signature) {
-            (0, DESCRIPTOR | SPANNED) => ArchiveError::Unsupported {
-                name: None,
-                feature: Feature::MultiDisk,
-            },
-            (0, _) => ArchiveError::corrupt(at, Damage::NotAZip),
-            _ => ArchiveError::corrupt(at, Damage::NoRecord),
+    fn stored(&mut self, header: &Header, into: &mut Vec<u8>) -> Result<(), ArchiveError> {
+        if header.has_descriptor && header.compressed == 0 && !header.name.ends_with('/') {
+            // its end cannot be found: the data itself may hold signatures
+            return Err(unsupported(&header.name, "stored data of unknown length"));
         }
+        if header.compressed > self.limits.entry_bytes {
+            return Err(self.too_large(header));
+        }
+        let mut left = header.compressed as usize;
+        while left > 0 {
+            let waiting = self.input.fill()?;
+            if waiting.is_empty() {
+                return Err(ArchiveError::Truncated(header.name.clone()));
+            }
+            let n = waiting.len().min(left);
+            into.extend_from_slice(&waiting[..n]);
+            self.input.consume(n)?;
+            left -= n;
+        }
+        Ok(())
     }
 
-    fn asked_again(&self) -> ArchiveError {
-        ArchiveError::corrupt(self.source.position(), Damage::AskedAgain)
-    }
-}
-
-/// One file of the zip, while it stands at its turn.
-///
-/// Also a [`Read`]: its errors are the source's own, or an [`ArchiveError`] inside an `io::Error`. The end (0 bytes)
-/// comes only after CRC and sizes were found right.
-pub struct Entry<'a, R> {
-    reader: &'a mut ArchiveReader<R>,
-    name: Arc<str>,
-}
-
-impl<R: Read> Entry<'_, R> {
-    /// The path in the zip, which keeps every rule of names: relative, with `/`, no `..`, UTF-8.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Puts what is left of the file (all of it, if nothing was read before) into `buffer`, in place of what that held.
-    ///
-    /// `Ok` means that CRC and sizes were right. After an error the buffer's content is worth nothing. Give the same
-    /// buffer each time: it keeps its capacity.
-    pub fn read_to_vec(&mut self, buffer: &mut Vec<u8>) -> Result<(), ArchiveError> {
-        buffer.clear();
+    fn deflated(&mut self, header: &Header, into: &mut Vec<u8>, before: u64) -> Result<(), ArchiveError> {
+        self.inflate.reset(false);
+        let hint = (header.unpacked.min(self.limits.entry_bytes) as usize).min(8 << 20);
+        into.reserve(hint.max(GROWTH));
         loop {
-            if let Stage::Inside(body) = &self.reader.stage {
-                body.grow(buffer, &self.reader.limits);
-            }
-            if self.step(Room::Spare(buffer))? == 0 {
-                return Ok(());
+            let waiting = self.input.fill()?;
+            let at_end = waiting.is_empty();
+            let (taken, given) = (self.inflate.total_in(), into.len());
+            let status = self
+                .inflate
+                .decompress_vec(waiting, into, FlushDecompress::None)
+                .map_err(|_| corrupt(&header.name, "its compressed data is no deflate stream"))?;
+            let consumed = (self.inflate.total_in() - taken) as usize;
+            self.input.consume(consumed)?;
+            self.bounded(header, into.len() as u64, before)?;
+            match status {
+                Status::StreamEnd => return Ok(()),
+                _ if at_end => return Err(ArchiveError::Truncated(header.name.clone())),
+                _ if into.len() == into.capacity() => into.reserve(into.capacity().clamp(GROWTH, 16 << 20)),
+                _ if consumed == 0 && into.len() == given => {
+                    return Err(corrupt(&header.name, "its compressed data makes no progress"));
+                }
+                _ => {}
             }
         }
     }
 
-    fn step(&mut self, room: Room<'_>) -> Result<usize, ArchiveError> {
-        let reader = &mut *self.reader;
-        let Stage::Inside(body) = &mut reader.stage else {
-            return Err(reader.asked_again());
-        };
-        let before = reader.members.unpacked_bytes();
-        let read = body.read(
-            &mut reader.source,
-            &mut reader.inflate,
-            room,
-            before,
-            &reader.limits,
-        );
-        read.map_err(|error| {
-            reader.stage = Stage::Failed;
-            error.in_member(&self.name)
-        })
+    /// The bounds that must hold while an entry grows.
+    fn bounded(&self, header: &Header, unpacked: u64, before: u64) -> Result<(), ArchiveError> {
+        if unpacked > self.limits.entry_bytes {
+            return Err(self.too_large(header));
+        }
+        let compressed = self.input.taken() - before;
+        if unpacked > RATIO_FROM && (unpacked - RATIO_FROM) / self.limits.ratio > compressed {
+            return Err(ArchiveError::Bomb { name: header.name.clone(), ratio: self.limits.ratio });
+        }
+        Ok(())
+    }
+
+    fn too_large(&self, header: &Header) -> ArchiveError {
+        ArchiveError::EntryTooLarge { name: header.name.clone(), limit: self.limits.entry_bytes }
+    }
+
+    /// What was read against what the header, or the descriptor behind the data, says.
+    fn check(&mut self, header: &Header, facts: Facts) -> Result<(), ArchiveError> {
+        if !header.has_descriptor {
+            return compare(header, facts, (header.crc, header.compressed, header.unpacked));
+        }
+        let said = self.descriptor(header, facts)?;
+        compare(header, facts, said)?;
+        let given_early = header.compressed != 0 || header.unpacked != 0 || header.crc != 0;
+        let header_said = (header.crc, header.compressed, header.unpacked);
+        if given_early && header_said != said && header_said != (0, said.1, said.2) {
+            return Err(corrupt(&header.name, "its header and its descriptor differ"));
+        }
+        Ok(())
+    }
+
+    /// 12, 16, 20 or 24 bytes: with or without signature, sizes of 32 or 64 bits. The wide form is used by writers that
+    /// said so in the header.
+    fn descriptor(&mut self, header: &Header, facts: Facts) -> Result<(u32, u64, u64), ArchiveError> {
+        let place = header.name.as_str();
+        let mut crc = self.input.u32(place)?;
+        if crc == DESCRIPTOR && (facts.crc != DESCRIPTOR || self.next_is_checksum(facts.crc)?) {
+            crc = self.input.u32(place)?;
+        }
+        if header.wide {
+            let mut sizes = [0; 16];
+            self.input.exact(&mut sizes, place)?;
+            let (compressed, unpacked) = sizes.split_at(8);
+            let wide = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+            return Ok((crc, wide(compressed), wide(unpacked)));
+        }
+        let compressed = self.input.u32(place)?;
+        Ok((crc, u64::from(compressed), u64::from(self.input.u32(place)?)))
+    }
+
+    /// For the one checksum that looks like the signature: does the checksum follow?
+    fn next_is_checksum(&mut self, crc: u32) -> Result<bool, ArchiveError> {
+        let waiting = self.input.fill()?;
+        Ok(waiting.len() >= 4 && waiting[..4] == crc.to_le_bytes())
     }
 }
 
-impl<R: Read> Read for Entry<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(self.step(Room::Slice(buffer))?)
+fn compare(header: &Header, facts: Facts, (crc, compressed, unpacked): (u32, u64, u64)) -> Result<(), ArchiveError> {
+    if facts.crc != crc {
+        return Err(corrupt(&header.name, "its checksum does not fit"));
     }
+    if facts.compressed != compressed || facts.unpacked != unpacked {
+        return Err(corrupt(&header.name, "its size does not fit"));
+    }
+    Ok(())
+}
+
+fn corrupt(name: &str, reason: &'static str) -> ArchiveError {
+    ArchiveError::Corrupt { name: name.to_owned(), reason }
+}
+
+fn unsupported(name: &str, feature: &'static str) -> ArchiveError {
+    ArchiveError::Unsupported { name: name.to_owned(), feature }
 }

@@ -22,11 +22,12 @@ pub async fn admit_sync(
     settings: &JobsSettings,
     request: &SyncRequest,
     patience: Patience,
-    first: NewJob,
+    first: &NewJob,
+    traceparent: Option<&str>,
 ) -> Result<AdmissionAnswer, JobsError> {
-    let answer = store.syncs().admit(request, patience, first).await?;
-    if let (Some(queue), AdmissionAnswer::Opened { due, .. }) = (queue, &answer) {
-        if let Err(error) = announce(store, queue, settings, due.clone()).await {
+    let answer = store.syncs().admit(request, patience, first, traceparent).await?;
+    if let (Some(queue), AdmissionAnswer::Opened { .. }) = (queue, &answer) {
+        if let Err(error) = announce(store, queue, settings, Some(request.org)).await {
             tracing::warn!(%error, "could not announce a new sync; the sweep will");
         }
     }

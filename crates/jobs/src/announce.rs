@@ -3,34 +3,36 @@
 //! An announcement is harmless: it may be lost (the sweep repeats it) or doubled (the claim refuses the second). What
 //! is not confirmed is unmarked, so that the sweep takes it up at once and not after a minute.
 
-use domain::Class;
+use domain::{Class, OrgId};
 use nightshift_domain as domain;
 use nightshift_queue::{Announced, JobMessage, Queue};
-use nightshift_store::{Store, jobs::{AnnounceLimits, DueJob}};
+use nightshift_store::{
+    Store,
+    jobs::{AnnounceLimits, DueJob},
+};
 
 use crate::{error::JobsError, events, settings::JobsSettings};
 
-/// Announces those of `due` for which there is room; the rest waits for the sweep.
+/// Announces what is due of one org (after a commit) or of all (the sweep, `None`), as far as there is room.
 pub async fn announce(
     store: &Store,
     queue: &dyn Queue,
     settings: &JobsSettings,
-    due: Vec<DueJob>,
-) -> Result<(), JobsError> {
-    if due.is_empty() {
-        return Ok(());
-    }
-    let chosen = store.jobs().mark_announced(&due, &limits(settings)).await?;
-    send(store, queue, chosen).await
+    org: Option<OrgId>,
+) -> Result<usize, JobsError> {
+    let jobs = store.jobs().mark_announceable(org, &limits(settings)).await?;
+    let announced = jobs.len();
+    send(store, queue, jobs).await?;
+    Ok(announced)
 }
 
 /// Sends jobs that are marked as announced.
-pub(crate) async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(), JobsError> {
+async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(), JobsError> {
     if jobs.is_empty() {
         return Ok(());
     }
     let messages: Vec<_> = jobs.iter().map(message).collect();
-    let unsent = match queue.announce(&messages).await {
+    let unsent: Vec<DueJob> = match queue.announce(&messages).await {
         Ok(answers) => {
             tell(&messages, &answers);
             jobs.into_iter()
@@ -48,13 +50,22 @@ pub(crate) async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) ->
 }
 
 fn message(job: &DueJob) -> JobMessage {
-    JobMessage { org: job.org, job: job.job, class: job.class, traceparent: job.traceparent.clone() }
+    JobMessage {
+        org: job.org,
+        job: job.job,
+        class: job.class,
+        traceparent: job.traceparent.clone(),
+    }
 }
 
 fn tell(messages: &[JobMessage], answers: &[Announced]) {
     for class in Class::ALL {
         let of_class = |wanted: Announced| {
-            messages.iter().zip(answers).filter(|(m, a)| m.class == class && **a == wanted).count()
+            messages
+                .iter()
+                .zip(answers)
+                .filter(|(m, a)| m.class == class && **a == wanted)
+                .count()
         };
         let confirmed = of_class(Announced::Confirmed);
         if confirmed > 0 {
@@ -67,7 +78,7 @@ fn tell(messages: &[JobMessage], answers: &[Announced]) {
 }
 
 /// The limits of announcing, as `store` wants them.
-pub(crate) fn limits(settings: &JobsSettings) -> AnnounceLimits {
+fn limits(settings: &JobsSettings) -> AnnounceLimits {
     AnnounceLimits {
         per_class: settings.announced_per_class,
         per_org: settings.announced_per_org,

@@ -29,7 +29,11 @@ fn interval(settings: &JobsSettings, attempts: u32) -> Duration {
         .with_max_elapsed_time(None)
         .build();
     let steps = attempts.clamp(1, 64);
-    (0..steps).filter_map(|_| policy.next_backoff()).last().unwrap_or(max).min(max)
+    (0..steps)
+        .filter_map(|_| policy.next_backoff())
+        .last()
+        .unwrap_or(max)
+        .min(max)
 }
 
 #[cfg(test)]
@@ -42,7 +46,9 @@ mod tests {
     #[test]
     fn the_interval_doubles_up_to_its_bound() {
         let settings = JobsSettings::default();
-        let seconds: Vec<_> = (1..=10).map(|attempts| interval(&settings, attempts).as_secs()).collect();
+        let seconds: Vec<_> = (1..=10)
+            .map(|attempts| interval(&settings, attempts).as_secs())
+            .collect();
         assert_eq!(seconds, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     }
 

@@ -35,7 +35,9 @@ pub fn decide(
         Ok(Outcome::Again { from }) => Settling::Again { from },
         Ok(Outcome::Wait { until, why, payload }) => {
             if job.give_up_at.is_some_and(|end| until > end) {
-                return Settling::Fail { failure: out_of_patience(why) };
+                return Settling::Fail {
+                    failure: out_of_patience(why),
+                };
             }
             Settling::Wait { until, why, payload }
         }
@@ -45,23 +47,35 @@ pub fn decide(
 
 fn after_error(error: StepError, job: JobFacts, settings: &JobsSettings, rng: &mut impl Rng) -> Settling {
     match error.verdict {
-        Verdict::Permanent | Verdict::Reauthenticate => Settling::Fail { failure: error.into() },
+        Verdict::Permanent | Verdict::Reauthenticate => Settling::Fail {
+            failure: error.into(),
+        },
         Verdict::Wait { why, after } => {
             let until = later(job.now, after);
             if job.give_up_at.is_some_and(|end| until > end) {
-                return Settling::Fail { failure: error.into() };
+                return Settling::Fail {
+                    failure: error.into(),
+                };
             }
-            Settling::Wait { until, why, payload: None }
+            Settling::Wait {
+                until,
+                why,
+                payload: None,
+            }
         }
         Verdict::Retry { after } => {
             let attempts = job.attempts + 1;
             if attempts >= settings.max_attempts {
-                return Settling::Fail { failure: error.into() };
+                return Settling::Fail {
+                    failure: error.into(),
+                };
             }
             let delay = backoff::delay(settings, attempts, rng).max(after.unwrap_or_default());
             let not_before = later(job.now, delay);
             if job.give_up_at.is_some_and(|end| not_before > end) {
-                return Settling::Fail { failure: error.into() };
+                return Settling::Fail {
+                    failure: error.into(),
+                };
             }
             Settling::Retry { not_before, error }
         }
@@ -72,7 +86,11 @@ fn after_error(error: StepError, job: JobFacts, settings: &JobsSettings, rng: &m
 fn out_of_patience(why: domain::WaitReason) -> Failure {
     let code = why.failure_code();
     let message = format!("the sync's time ended while it waited ({})", why.as_str());
-    Failure { code, message, evidence: [("waited_for".to_owned(), why.as_str().to_owned())].into() }
+    Failure {
+        code,
+        message,
+        evidence: [("waited_for".to_owned(), why.as_str().to_owned())].into(),
+    }
 }
 
 /// A job whose leases ran out too often.
@@ -80,7 +98,11 @@ pub fn poison(deaths: u32, kind: &str) -> Failure {
     Failure {
         code: FailureCode::Poison,
         message: format!("{deaths} workers in a row died or stopped during step {kind}"),
-        evidence: [("step".to_owned(), kind.to_owned()), ("deaths".to_owned(), deaths.to_string())].into(),
+        evidence: [
+            ("step".to_owned(), kind.to_owned()),
+            ("deaths".to_owned(), deaths.to_string()),
+        ]
+        .into(),
     }
 }
 
@@ -102,7 +124,11 @@ mod tests {
     }
 
     fn job(attempts: u32) -> JobFacts {
-        JobFacts { attempts, now: at(0), give_up_at: Some(at(600)) }
+        JobFacts {
+            attempts,
+            now: at(0),
+            give_up_at: Some(at(600)),
+        }
     }
 
     fn error(verdict: Verdict) -> StepError {
@@ -115,7 +141,12 @@ mod tests {
     }
 
     fn settle(answer: Result<Outcome, StepError>, job: JobFacts) -> Settling {
-        decide(answer, job, &JobsSettings::default(), &mut StdRng::seed_from_u64(1))
+        decide(
+            answer,
+            job,
+            &JobsSettings::default(),
+            &mut StdRng::seed_from_u64(1),
+        )
     }
 
     #[test]
@@ -125,7 +156,9 @@ mod tests {
             assert!(matches!(settling, Settling::Retry { .. }), "{attempts}");
         }
         let settling = settle(Err(error(Verdict::Retry { after: None })), job(4));
-        assert!(matches!(settling, Settling::Fail { failure } if failure.code == FailureCode::SalesforceUnavailable));
+        assert!(
+            matches!(settling, Settling::Fail { failure } if failure.code == FailureCode::SalesforceUnavailable)
+        );
     }
 
     #[test]
@@ -139,16 +172,27 @@ mod tests {
 
     #[test]
     fn a_wait_beyond_the_patience_fails_with_the_code_of_what_it_waited_for() {
-        let wait = |until| Ok(Outcome::Wait { until, why: WaitReason::SalesforcePending, payload: None });
+        let wait = |until| {
+            Ok(Outcome::Wait {
+                until,
+                why: WaitReason::SalesforcePending,
+                payload: None,
+            })
+        };
         assert!(matches!(settle(wait(at(600)), job(0)), Settling::Wait { .. }));
         let settling = settle(wait(at(601)), job(0));
-        assert!(matches!(settling, Settling::Fail { failure } if failure.code == FailureCode::SalesforceQueueStuck));
+        assert!(
+            matches!(settling, Settling::Fail { failure } if failure.code == FailureCode::SalesforceQueueStuck)
+        );
     }
 
     #[test]
     fn a_permanent_error_fails_at_once() {
         for verdict in [Verdict::Permanent, Verdict::Reauthenticate] {
-            assert!(matches!(settle(Err(error(verdict)), job(0)), Settling::Fail { .. }));
+            assert!(matches!(
+                settle(Err(error(verdict)), job(0)),
+                Settling::Fail { .. }
+            ));
         }
     }
 }

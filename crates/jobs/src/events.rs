@@ -54,7 +54,10 @@ pub fn announced(class: domain::Class, jobs: usize) {
 
 /// The broker could not route a job's message.
 pub fn unroutable(class: domain::Class) {
-    tracing::warn!(job.class = class.as_str(), "the broker has no queue for class {class}; the sweep announces again");
+    tracing::warn!(
+        job.class = class.as_str(),
+        "the broker has no queue for class {class}; the sweep announces again"
+    );
     tracing::info!(target: "nightshift::metric", counter = "nightshift_unroutable_total", class = class.as_str(), value = 1_u64);
 }
 

@@ -19,7 +19,6 @@ pub mod sweep;
 
 pub use admit::admit_sync;
 pub use announce::announce;
-pub use consume::consume;
 pub use error::JobsError;
 pub use runner::{Machine, Ran};
 pub use settings::JobsSettings;

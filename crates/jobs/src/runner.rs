@@ -6,12 +6,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use domain::{Bill, FailureCode, OrgId, StepError, Verdict};
+use domain::{Bill, FailureCode, Fence, OrgId, StepError, Verdict};
 use nightshift_domain as domain;
 use nightshift_queue::{JobMessage, Queue};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{ClaimAnswer, Claimed, Failure, Settled, Settlement, Settling},
+    jobs::{ClaimAnswer, Claimed, Due, Failure, Settled, Settlement, Settling},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,12 @@ impl<C: Send + Sync + 'static> Machine<C> {
     ///
     /// An error means that the database could not be asked; the message must be given back.
     pub async fn run(&self, message: &JobMessage, stop: &CancellationToken) -> Result<Ran, JobsError> {
-        let claimed = match self.store.jobs().claim(message.org, message.job, self.settings.lease()).await? {
+        let claimed = match self
+            .store
+            .jobs()
+            .claim(message.org, message.job, self.settings.lease())
+            .await?
+        {
             ClaimAnswer::Ours(claimed) => claimed,
             ClaimAnswer::Refused => {
                 events::refused(message.class);
@@ -108,9 +113,9 @@ impl<C: Send + Sync + 'static> Machine<C> {
         };
         fail::fail_point!("jobs-after-settle", |_| std::process::abort());
         events::settled(org, job, &kind, outcome, started.elapsed());
-        if let Settled::Written { due_now } = settled {
+        if settled == Settled::Written(Due::Now) {
             // a failure to announce is no failure of the job: the sweep finds what was not announced
-            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, due_now).await {
+            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, Some(org)).await {
                 tracing::warn!(%error, "could not announce what follows job {job}; the sweep will");
             }
         }
@@ -119,12 +124,18 @@ impl<C: Send + Sync + 'static> Machine<C> {
 
     /// What is known without running the step.
     fn before_running(&self, claimed: &Claimed) -> Option<Settling> {
-        let nothing = Settling::Done { effects: vec![], next: vec![], last: None };
+        let nothing = Settling::Done {
+            effects: vec![],
+            next: vec![],
+            last: None,
+        };
         if claimed.sync.is_some() && !claimed.sync_state.is_some_and(domain::SyncState::is_open) {
             return Some(nothing); // the settlement sees the same and deletes the job
         }
         if claimed.deaths >= self.settings.max_deaths {
-            return Some(Settling::Fail { failure: poison(claimed.deaths, claimed.kind.as_str()) });
+            return Some(Settling::Fail {
+                failure: poison(claimed.deaths, claimed.kind.as_str()),
+            });
         }
         let Some(step) = self.registry.find(&claimed.kind) else {
             // a newer release wrote it: leave it to a worker that knows it
@@ -156,12 +167,12 @@ impl<C: Send + Sync + 'static> Machine<C> {
             waits: claimed.waits,
             give_up_at: claimed.give_up_at,
             rng: StdRng::from_rng(&mut rng()),
-            staging: self.store.staging().writer(&claimed.claim, claimed.sync),
+            staging: self.store.staging().writer(&claimed.claim, self.settings.lease()),
             bill: spent.clone(),
         };
-        if claimed.fence_is_later() {
+        if claimed.claim.fence() > Fence(1) {
             match self.store.staging().remove_older_fences(&claimed.claim).await {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(StoreError::LeaseLost) => return Ok(Ended::LeaseLost),
                 Err(error) => return Err(error.into()),
             }
@@ -181,7 +192,12 @@ impl<C: Send + Sync + 'static> Machine<C> {
         loop {
             #[expect(clippy::disallowed_methods, reason = "the heartbeat is no step")]
             tokio::time::sleep(every).await;
-            match self.store.jobs().heartbeat(&claimed.claim, self.settings.lease()).await {
+            match self
+                .store
+                .jobs()
+                .heartbeat(&claimed.claim, self.settings.lease())
+                .await
+            {
                 Ok(()) => extended = Instant::now(),
                 Err(StoreError::LeaseLost) => return,
                 Err(error) if extended.elapsed() >= self.settings.lease() => {
@@ -200,7 +216,11 @@ impl<C: Send + Sync + 'static> Machine<C> {
         started: Instant,
     ) -> Settling {
         let now = claimed.now.checked_add(started.elapsed()).unwrap_or(claimed.now);
-        let facts = JobFacts { attempts: claimed.attempts, now, give_up_at: claimed.give_up_at };
+        let facts = JobFacts {
+            attempts: claimed.attempts,
+            now,
+            give_up_at: claimed.give_up_at,
+        };
         decide(answer, facts, &self.settings, &mut rng())
     }
 
@@ -232,16 +252,29 @@ async fn run_limited<C: ?Sized + Send + Sync + 'static>(
 }
 
 fn internal_error(error: &dyn std::error::Error, verdict: Verdict) -> StepError {
-    StepError { code: FailureCode::Internal, verdict, message: error.to_string(), evidence: [].into() }
+    StepError {
+        code: FailureCode::Internal,
+        verdict,
+        message: error.to_string(),
+        evidence: [].into(),
+    }
 }
 
 fn internal(error: &dyn std::error::Error) -> Settling {
-    Settling::Fail { failure: Failure::from(internal_error(error, Verdict::Permanent)) }
+    Settling::Fail {
+        failure: Failure::from(internal_error(error, Verdict::Permanent)),
+    }
 }
 
 fn unknown_kind(claimed: &Claimed) -> Settling {
-    let message = format!("no step is called {}; a worker of another release may know it", claimed.kind);
-    let not_before = claimed.now.checked_add(std::time::Duration::from_secs(30)).unwrap_or(claimed.now);
+    let message = format!(
+        "no step is called {}; a worker of another release may know it",
+        claimed.kind
+    );
+    let not_before = claimed
+        .now
+        .checked_add(std::time::Duration::from_secs(30))
+        .unwrap_or(claimed.now);
     let error = StepError {
         code: FailureCode::Internal,
         verdict: Verdict::Retry { after: None },
@@ -261,7 +294,10 @@ fn tell(org: OrgId, claimed: &Claimed, settling: &Settling) {
 }
 
 /// The process's own randomness: the one place of this crate that draws a seed.
-#[expect(clippy::disallowed_methods, reason = "seeds the generator that steps get from their context")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "seeds the generator that steps get from their context"
+)]
 fn rng() -> rand::rngs::ThreadRng {
     rand::rng()
 }

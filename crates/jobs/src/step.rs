@@ -48,6 +48,14 @@ impl Spent {
         self.lock().add(kind, 1);
     }
 
+    /// Calls that somebody else counted.
+    pub fn add(&self, bill: &Bill) {
+        let mut mine = self.lock();
+        for (kind, calls) in &bill.0 {
+            mine.add(kind, *calls);
+        }
+    }
+
     /// What was counted.
     pub fn bill(&self) -> Bill {
         self.lock().clone()
@@ -151,8 +159,10 @@ impl<C: ?Sized + Send + Sync + 'static, S: Step<C>> AnyStep<C> for Erased<S> {
 fn read<C: ?Sized + Send + Sync + 'static, S: Step<C>>(
     payload: serde_json::Value,
 ) -> Result<S::Payload, PayloadError> {
-    serde_json::from_value(payload)
-        .map_err(|error| PayloadError { kind: S::KIND.as_str().to_owned(), reason: error.to_string() })
+    serde_json::from_value(payload).map_err(|error| PayloadError {
+        kind: S::KIND.as_str().to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// The steps that a process knows, by name.
@@ -183,7 +193,10 @@ impl<C: ?Sized + Send + Sync + 'static> Registry<C> {
     }
 
     pub(crate) fn find(&self, kind: &Kind) -> Option<&dyn AnyStep<C>> {
-        self.steps.iter().find(|step| step.kind() == *kind).map(Box::as_ref)
+        self.steps
+            .iter()
+            .find(|step| step.kind() == *kind)
+            .map(Box::as_ref)
     }
 }
 

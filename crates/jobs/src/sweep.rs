@@ -10,10 +10,10 @@
 use std::{sync::Arc, time::Duration};
 
 use nightshift_queue::{EventMessage, Queue};
-use nightshift_store::{Store, jobs::SweepCursor};
+use nightshift_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::{announce, error::JobsError, settings::JobsSettings};
+use crate::{announce::announce, error::JobsError, settings::JobsSettings};
 
 /// How many events of the outbox are sent in one round.
 const EVENTS_A_ROUND: i64 = 200;
@@ -27,14 +27,18 @@ pub struct Sweeper {
     store: Store,
     queue: Arc<dyn Queue>,
     settings: JobsSettings,
-    cursor: SweepCursor,
     rounds: u64,
 }
 
 impl Sweeper {
-    /// Begins at the oldest row.
+    /// Has swept nothing yet.
     pub fn new(store: Store, queue: Arc<dyn Queue>, settings: JobsSettings) -> Self {
-        Self { store, queue, settings, cursor: SweepCursor::default(), rounds: 0 }
+        Self {
+            store,
+            queue,
+            settings,
+            rounds: 0,
+        }
     }
 
     /// Sweeps until told to stop. An outage of database or broker is waited out.
@@ -60,10 +64,7 @@ impl Sweeper {
 
     /// One round; says how many jobs were announced.
     pub async fn round(&mut self) -> Result<usize, JobsError> {
-        let limits = announce::limits(&self.settings);
-        let jobs = self.store.jobs().take_announceable(&limits, &mut self.cursor).await?;
-        let announced = jobs.len();
-        announce::send(&self.store, self.queue.as_ref(), jobs).await?;
+        let announced = announce(&self.store, self.queue.as_ref(), &self.settings, None).await?;
         self.send_events().await?;
         self.rounds += 1;
         if self.rounds.is_multiple_of(ROUNDS_A_CLEANUP) {
@@ -74,7 +75,12 @@ impl Sweeper {
 
     /// The outbox: one event of an org at a time, in order, deleted once the broker has it.
     async fn send_events(&self) -> Result<(), JobsError> {
-        for event in self.store.outbox().take(EVENTS_A_ROUND, Duration::from_secs(30)).await? {
+        for event in self
+            .store
+            .outbox()
+            .take(EVENTS_A_ROUND, Duration::from_secs(30))
+            .await?
+        {
             let message = EventMessage {
                 id: event.id,
                 org: event.org,

@@ -12,6 +12,7 @@ pub use show::{rows, show};
 
 use nightshift_jobs::JobsSettings;
 use nightshift_sync::SyncSettings;
+use nightshift_telemetry::TelemetrySettings;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -137,35 +138,5 @@ pub struct SchedulerSettings {
 impl Default for SchedulerSettings {
     fn default() -> Self {
         Self { fire_batch: 200, tick_millis: 1_000, catch_up_per_minute: 600 }
-    }
-}
-
-/// `[telemetry]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TelemetrySettings {
-    /// A filter such as `info` or `info,nightshift_jobs=debug`.
-    pub log: String,
-    /// `json` or `text`.
-    pub log_format: LogFormat,
-    /// Where spans are sent (OTLP over gRPC); empty = nowhere.
-    pub otlp_endpoint: String,
-    /// Share of traces that are kept, 0 to 1.
-    pub sample_ratio: f64,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
-
-impl Default for TelemetrySettings {
-    fn default() -> Self {
-        Self { log: "info".into(), log_format: LogFormat::Json, otlp_endpoint: String::new(), sample_ratio: 1.0 }
     }
 }

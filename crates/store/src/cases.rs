@@ -66,8 +66,11 @@ pub(crate) async fn open(
     sync: Option<SyncId>,
     failure: &Failure,
 ) -> Result<(), StoreError> {
-    let evidence: BTreeMap<_, _> =
-        failure.evidence.iter().map(|(name, value)| (bounded(name), bounded(value))).collect();
+    let evidence: BTreeMap<_, _> = failure
+        .evidence
+        .iter()
+        .map(|(name, value)| (bounded(name), bounded(value)))
+        .collect();
     let row = sqlx::query(
         "-- cases.open
         INSERT INTO support_case (org_id, id, code, state, opened_at, last_occurred_at, sync_id, message, evidence)
@@ -88,7 +91,11 @@ pub(crate) async fn open(
     .map_err(at("cases.open"))?;
     let (id, occurrences): (Uuid, i32) = (row.get("id"), row.get("occurrences"));
     let entry = failure.code.entry();
-    let topic = if occurrences == 1 { "case.opened" } else { "case.occurred" };
+    let topic = if occurrences == 1 {
+        "case.opened"
+    } else {
+        "case.occurred"
+    };
     let body = json!({
         "case": id.to_string(),
         "code": failure.code.as_str(),
@@ -151,7 +158,10 @@ impl Cases<'_> {
             .fetch_optional(&self.store.pool)
             .await
             .map_err(at("cases.show"))?;
-        let missing = || StoreError::NotFound { thing: "case", name: id.to_string() };
+        let missing = || StoreError::NotFound {
+            thing: "case",
+            name: id.to_string(),
+        };
         case_row(&row.ok_or_else(missing)?)
     }
 }

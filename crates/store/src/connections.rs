@@ -103,7 +103,10 @@ impl Connections<'_> {
         .fetch_optional(&self.store.pool)
         .await
         .map_err(at("connections.token"))?
-        .ok_or_else(|| StoreError::NotFound { thing: "org", name: org.to_string() })?;
+        .ok_or_else(|| StoreError::NotFound {
+            thing: "org",
+            name: org.to_string(),
+        })?;
         self.stored(org, &row)
     }
 
@@ -145,10 +148,15 @@ impl Connections<'_> {
         .fetch_optional(&self.store.pool)
         .await
         .map_err(at("connections.not_ours"))?
-        .ok_or_else(|| StoreError::NotFound { thing: "org", name: org.to_string() })?;
+        .ok_or_else(|| StoreError::NotFound {
+            thing: "org",
+            name: org.to_string(),
+        })?;
         match self.stored(org, &row)? {
             Some(token) if stale.is_none_or(|stale| token.generation > stale) => Ok(Begun::StillGood(token)),
-            _ => Ok(Begun::SomebodyElse { until: row.get::<Stamp, _>("until").0 }),
+            _ => Ok(Begun::SomebodyElse {
+                until: row.get::<Stamp, _>("until").0,
+            }),
         }
     }
 
@@ -167,7 +175,12 @@ impl Connections<'_> {
         .bind(org.uuid())
         .bind(refresh.generation.0)
         .bind(seal("access_token", &brought.access_token))
-        .bind(brought.refresh_token.as_ref().map(|token| seal("refresh_token", token)))
+        .bind(
+            brought
+                .refresh_token
+                .as_ref()
+                .map(|token| seal("refresh_token", token)),
+        )
         .bind(&brought.instance_url)
         .fetch_optional(&self.store.pool)
         .await
@@ -223,11 +236,13 @@ impl Connections<'_> {
 
     /// What a re-authentication needs of the connected app: login URL, client id and client secret.
     pub async fn app(self, org: OrgId) -> Result<(String, String, Option<SecretString>), StoreError> {
-        let row = sqlx::query("-- connections.app\nSELECT login_url, client_id, client_secret FROM org WHERE id = $1")
-            .bind(org.uuid())
-            .fetch_one(&self.store.pool)
-            .await
-            .map_err(at("connections.app"))?;
+        let row = sqlx::query(
+            "-- connections.app\nSELECT login_url, client_id, client_secret FROM org WHERE id = $1",
+        )
+        .bind(org.uuid())
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("connections.app"))?;
         let secret = self.open(org, "client_secret", &row)?;
         Ok((row.get("login_url"), row.get("client_id"), secret))
     }
@@ -261,6 +276,9 @@ impl Connections<'_> {
 
     fn open(self, org: OrgId, column: &'static str, row: &PgRow) -> Result<Option<SecretString>, StoreError> {
         let stored: Option<Vec<u8>> = row.get(column);
-        stored.map(|stored| self.store.keyring.open(Place { org, column }, &stored)).transpose().map_err(Into::into)
+        stored
+            .map(|stored| self.store.keyring.open(Place { org, column }, &stored))
+            .transpose()
+            .map_err(Into::into)
     }
 }

@@ -114,15 +114,18 @@ pub(crate) fn at(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreError 
 }
 
 fn classify(statement: &'static str, source: sqlx::Error) -> StoreError {
-    let code = source.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+    let code = source
+        .as_database_error()
+        .and_then(|error| error.code().map(|code| code.into_owned()));
     match (&source, code.as_deref()) {
         (_, Some("40001" | "40P01" | "55P03")) => StoreError::Busy { statement, source },
         (_, Some(code)) if code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") => {
             StoreError::Unavailable { statement, source }
         }
-        (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_), _) => {
-            StoreError::Unavailable { statement, source }
-        }
+        (
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
+            _,
+        ) => StoreError::Unavailable { statement, source },
         _ => StoreError::Statement { statement, source },
     }
 }
@@ -130,12 +133,16 @@ fn classify(statement: &'static str, source: sqlx::Error) -> StoreError {
 impl StoreError {
     /// Whether the same may work a moment later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::UnknownCommit { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Busy { .. } | Self::UnknownCommit { .. }
+        )
     }
 
     /// The driver's words, for logs.
     pub fn detail(&self) -> String {
         use std::error::Error;
-        self.source().map_or_else(|| self.to_string(), |source| format!("{self}: {source}"))
+        self.source()
+            .map_or_else(|| self.to_string(), |source| format!("{self}: {source}"))
     }
 }

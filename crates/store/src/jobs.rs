@@ -21,8 +21,8 @@ use crate::Store;
 
 pub use announce::{AnnounceLimits, DueJob};
 pub use claim::{Claim, ClaimAnswer, Claimed};
-pub use hands::{ClassCount, JobRow, JobsFilter};
 pub(crate) use fail::{bounded, fail_sync};
+pub use hands::{ClassCount, JobRow, JobsFilter};
 pub(crate) use insert::insert;
 
 /// The aggregate.
@@ -122,7 +122,11 @@ pub struct Failure {
 
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
-        Self { code: error.code, message: error.message, evidence: error.evidence }
+        Self {
+            code: error.code,
+            message: error.message,
+            evidence: error.evidence,
+        }
     }
 }
 

@@ -19,7 +19,9 @@ pub struct Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+        f.debug_list()
+            .entries(self.keys.iter().map(|(id, _)| id))
+            .finish()
     }
 }
 
@@ -27,7 +29,9 @@ impl std::fmt::Debug for Keyring {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     /// The configured text.
-    #[error("secrets.key must look like id:BASE64 with 32 bytes (make one with: openssl rand -base64 32), more after commas")]
+    #[error(
+        "secrets.key must look like id:BASE64 with 32 bytes (make one with: openssl rand -base64 32), more after commas"
+    )]
     Form,
     /// A ciphertext of a key that is not configured.
     #[error("a secret was encrypted with key {0:?}, which secrets.key does not have")]
@@ -48,7 +52,12 @@ impl Keyring {
     /// Reads `id:base64[,id:base64...]`.
     pub fn parse(text: &SecretString) -> Result<Self, KeyringError> {
         let mut keys = Vec::new();
-        for part in text.expose_secret().split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in text
+            .expose_secret()
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
             let (id, encoded) = part.split_once(':').ok_or(KeyringError::Form)?;
             if id.is_empty() || id.len() > 64 {
                 return Err(KeyringError::Form);
@@ -57,7 +66,11 @@ impl Keyring {
             let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| KeyringError::Form)?;
             keys.push((id.to_owned(), key));
         }
-        if keys.is_empty() { Err(KeyringError::Form) } else { Ok(Self { keys }) }
+        if keys.is_empty() {
+            Err(KeyringError::Form)
+        } else {
+            Ok(Self { keys })
+        }
     }
 
     /// Encrypts with the first key.
@@ -77,7 +90,9 @@ impl Keyring {
     /// Decrypts with the key that the ciphertext names.
     pub(crate) fn open(&self, place: Place, stored: &[u8]) -> Result<SecretString, KeyringError> {
         let damaged = KeyringError::Damaged(place.column);
-        let [VERSION, length, rest @ ..] = stored else { return Err(damaged) };
+        let [VERSION, length, rest @ ..] = stored else {
+            return Err(damaged);
+        };
         let (id, rest) = rest.split_at_checked(usize::from(*length)).ok_or(damaged)?;
         let id = std::str::from_utf8(id).map_err(|_| KeyringError::Damaged(place.column))?;
         let Some((_, key)) = self.keys.iter().find(|(known, _)| known == id) else {
@@ -121,7 +136,10 @@ mod tests {
     const B: &str = "b:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
     fn place(column: &'static str) -> Place {
-        Place { org: OrgId::from_uuid(Uuid::nil()), column }
+        Place {
+            org: OrgId::from_uuid(Uuid::nil()),
+            column,
+        }
     }
 
     #[test]
@@ -129,16 +147,28 @@ mod tests {
         let ring = keyring(A);
         let sealed = ring.seal(place("refresh_token"), &"s3cret".into());
         assert!(!sealed.windows(6).any(|window| window == b"s3cret"));
-        assert_eq!(ring.open(place("refresh_token"), &sealed).unwrap().expose_secret(), "s3cret");
+        assert_eq!(
+            ring.open(place("refresh_token"), &sealed)
+                .unwrap()
+                .expose_secret(),
+            "s3cret"
+        );
         assert!(ring.open(place("access_token"), &sealed).is_err());
-        let other = Place { org: OrgId::from_uuid(Uuid::max()), column: "refresh_token" };
+        let other = Place {
+            org: OrgId::from_uuid(Uuid::max()),
+            column: "refresh_token",
+        };
         assert!(ring.open(other, &sealed).is_err());
     }
 
     #[test]
     fn an_old_key_still_opens_and_a_missing_one_is_named() {
         let sealed = keyring(A).seal(place("refresh_token"), &"x".into());
-        assert!(keyring(&format!("{B},{A}")).open(place("refresh_token"), &sealed).is_ok());
+        assert!(
+            keyring(&format!("{B},{A}"))
+                .open(place("refresh_token"), &sealed)
+                .is_ok()
+        );
         let missing = keyring(B).open(place("refresh_token"), &sealed).unwrap_err();
         assert_eq!(missing, KeyringError::UnknownKey("a".into()));
     }
@@ -151,7 +181,10 @@ mod tests {
             let mut bad = sealed.clone();
             bad[at] ^= 1;
             assert!(ring.open(place("refresh_token"), &bad).is_err(), "byte {at}");
-            assert!(ring.open(place("refresh_token"), &sealed[..at]).is_err(), "cut at {at}");
+            assert!(
+                ring.open(place("refresh_token"), &sealed[..at]).is_err(),
+                "cut at {at}"
+            );
         }
     }
 

@@ -85,8 +85,11 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 impl Store {
     /// Connects once, so that a wrong address is seen at the start.
     pub async fn connect(settings: &StoreSettings, keyring: Keyring) -> Result<Self, StoreError> {
-        let options: PgConnectOptions =
-            settings.url.expose_secret().parse().map_err(|_| StoreError::BadUrl)?;
+        let options: PgConnectOptions = settings
+            .url
+            .expose_secret()
+            .parse()
+            .map_err(|_| StoreError::BadUrl)?;
         let millis = |limit: Duration| format!("{}ms", limit.as_millis());
         let options = options.application_name(&settings.application_name).options([
             ("statement_timeout", millis(settings.statement_timeout)),
@@ -103,7 +106,10 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(at("connect"))?;
-        Ok(Self { pool, keyring: Arc::new(keyring) })
+        Ok(Self {
+            pool,
+            keyring: Arc::new(keyring),
+        })
     }
 
     /// Applies what is missing. Two that start at once wait for each other.
@@ -113,11 +119,16 @@ impl Store {
 
     /// Compares the database with this program.
     pub async fn migration_state(&self) -> Result<MigrationState, StoreError> {
-        let wanted = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
-        let table: bool = sqlx::query_scalar("-- migrations.table\nSELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(at("migrations.table"))?;
+        let wanted = MIGRATOR
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or(0);
+        let table: bool =
+            sqlx::query_scalar("-- migrations.table\nSELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+                .fetch_one(&self.pool)
+                .await
+                .map_err(at("migrations.table"))?;
         if !table {
             return Ok(MigrationState { applied: 0, wanted });
         }

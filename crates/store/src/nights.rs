@@ -97,20 +97,25 @@ impl Nights<'_> {
         .fetch_all(&mut *tx)
         .await
         .map_err(at("nights.due"))?;
-        let mut fired = Fired { seen: rows.len(), ..Fired::default() };
+        let mut fired = Fired {
+            seen: rows.len(),
+            ..Fired::default()
+        };
         for row in &rows {
             let org = OrgId::from_uuid(row.get("id"));
             let instant = row.get::<Stamp, _>("instant").0;
-            let decision = schedule(row).map_err(|error| error.to_string()).and_then(|schedule| {
-                let due = DueOrg {
-                    org,
-                    schedule,
-                    last_night: row.get::<Option<Day>, _>("last_night").map(|day| day.0),
-                    slots_after: row.get::<Stamp, _>("slots_after").0,
-                    nights_since_full: row.get::<i32, _>("nights_since_full").unsigned_abs(),
-                };
-                decide(&due, instant).map_err(|error| error.to_string())
-            });
+            let decision = schedule(row)
+                .map_err(|error| error.to_string())
+                .and_then(|schedule| {
+                    let due = DueOrg {
+                        org,
+                        schedule,
+                        last_night: row.get::<Option<Day>, _>("last_night").map(|day| day.0),
+                        slots_after: row.get::<Stamp, _>("slots_after").0,
+                        nights_since_full: row.get::<i32, _>("nights_since_full").unsigned_abs(),
+                    };
+                    decide(&due, instant).map_err(|error| error.to_string())
+                });
             match decision {
                 Ok(decision) => carry_out(&mut tx, org, &decision, first, &mut fired).await?,
                 Err(reason) => {
@@ -144,9 +149,20 @@ impl Nights<'_> {
             let night = row.get::<Day, _>("night").0;
             let closes_at = row.get::<Stamp, _>("closes_at").0;
             let reason = Some("the sync of this night failed and may heal".to_owned());
-            let request = SyncRequest { org, mode: Mode::Incremental, door: Door::SameNightRetry, reason };
-            let answer =
-                admit_in(&mut tx, &request, Patience::Night { night, closes_at }, first, None).await?;
+            let request = SyncRequest {
+                org,
+                mode: Mode::Incremental,
+                door: Door::SameNightRetry,
+                reason,
+            };
+            let answer = admit_in(
+                &mut tx,
+                &request,
+                Patience::Night { night, closes_at },
+                first,
+                None,
+            )
+            .await?;
             if matches!(answer, AdmissionAnswer::Opened { .. }) {
                 started.push(org);
             }
@@ -198,8 +214,16 @@ async fn carry_out(
                 fired.missed += 1;
             }
             if record(&mut *c, org, run.night, "run", decision.closes_at, None).await? == Recorded::New {
-                let request = SyncRequest { org, mode: decision.mode, door: Door::Slot, reason: None };
-                let patience = Patience::Night { night: run.night, closes_at: decision.closes_at };
+                let request = SyncRequest {
+                    org,
+                    mode: decision.mode,
+                    door: Door::Slot,
+                    reason: None,
+                };
+                let patience = Patience::Night {
+                    night: run.night,
+                    closes_at: decision.closes_at,
+                };
                 match admit_in(&mut *c, &request, patience, first, None).await? {
                     AdmissionAnswer::Opened { .. } => fired.started.push(org),
                     AdmissionAnswer::Joined { sync } => {
@@ -241,7 +265,11 @@ async fn record(
     .execute(c)
     .await
     .map_err(at("nights.record"))?;
-    Ok(if done.rows_affected() == 1 { Recorded::New } else { Recorded::Known })
+    Ok(if done.rows_affected() == 1 {
+        Recorded::New
+    } else {
+        Recorded::Known
+    })
 }
 
 async fn record_missed(c: &mut PgConnection, org: OrgId, run: &NightRun) -> Result<(), StoreError> {
@@ -258,7 +286,12 @@ async fn record_missed(c: &mut PgConnection, org: OrgId, run: &NightRun) -> Resu
 }
 
 /// A slot that meets a running sync counts as run; the sync now belongs to the night.
-async fn join_night(c: &mut PgConnection, org: OrgId, night: Date, sync: domain::SyncId) -> Result<(), StoreError> {
+async fn join_night(
+    c: &mut PgConnection,
+    org: OrgId,
+    night: Date,
+    sync: domain::SyncId,
+) -> Result<(), StoreError> {
     sqlx::query(
         "-- nights.join
         WITH joined AS (UPDATE night SET state = 'joined' WHERE org_id = $1 AND night = $2 RETURNING closes_at)

@@ -196,7 +196,15 @@ impl Orgs<'_> {
             .fetch_optional(&self.store.pool)
             .await
             .map_err(at("orgs.find"))?;
-        row.as_ref().map_or_else(|| Err(StoreError::NotFound { thing: "org", name: text.to_owned() }), org_row)
+        row.as_ref().map_or_else(
+            || {
+                Err(StoreError::NotFound {
+                    thing: "org",
+                    name: text.to_owned(),
+                })
+            },
+            org_row,
+        )
     }
 
     /// One org by our id.
@@ -226,7 +234,12 @@ impl Orgs<'_> {
         .map_err(at("orgs.load"))?;
         Ok(rows
             .iter()
-            .map(|row| (row.get::<i32, _>("minute") as u16, row.get::<i64, _>("orgs").unsigned_abs()))
+            .map(|row| {
+                (
+                    row.get::<i32, _>("minute") as u16,
+                    row.get::<i64, _>("orgs").unsigned_abs(),
+                )
+            })
             .collect())
     }
 
@@ -257,7 +270,11 @@ impl Orgs<'_> {
         .execute(&self.store.pool)
         .await
         .map_err(at("orgs.save_schedule"))?;
-        Ok(if done.rows_affected() == 1 { Saved::Yes } else { Saved::ReadAgain })
+        Ok(if done.rows_affected() == 1 {
+            Saved::Yes
+        } else {
+            Saved::ReadAgain
+        })
     }
 
     /// Fires no slots until resumed.
@@ -298,7 +315,10 @@ pub enum Saved {
 fn conflict(row: &PgRow, new: &NewOrg) -> Conflict {
     if row.get::<String, _>("organization_id") == new.organization_id.as_str() {
         let organization_id = new.organization_id.to_string();
-        Conflict::Organization { organization_id, name: row.get("name") }
+        Conflict::Organization {
+            organization_id,
+            name: row.get("name"),
+        }
     } else {
         Conflict::Name(new.name.to_string())
     }
@@ -317,7 +337,10 @@ impl<'a> Columns<'a> {
         let minute = |minute: LocalMinute| minute.minutes() as i16;
         Self {
             time_zone: schedule.zone().name(),
-            window: [minute(schedule.window().opens()), minute(schedule.window().closes())],
+            window: [
+                minute(schedule.window().opens()),
+                minute(schedule.window().closes()),
+            ],
             slot: minute(schedule.slot()),
             days: schedule.days().bits(),
         }
@@ -326,7 +349,11 @@ impl<'a> Columns<'a> {
 
 /// Reads a schedule, or names the column that cannot be read: one bad org must not stop the others.
 pub(crate) fn schedule(row: &PgRow) -> Result<Schedule, StoreError> {
-    let bad = |column: &'static str, reason: String| StoreError::Decode { table: "org", column, reason };
+    let bad = |column: &'static str, reason: String| StoreError::Decode {
+        table: "org",
+        column,
+        reason,
+    };
     let minute = |column| LocalMinute::after_midnight(row.get::<i16, _>(column) as u16);
     let zone = word("org", "time_zone", row.get("time_zone"))?;
     let window = Window::new(minute("window_opens"), minute("window_closes"))
@@ -356,7 +383,9 @@ fn org_row(row: &PgRow) -> Result<OrgRow, StoreError> {
         current_as_of: stamp("current_as_of"),
         nights_since_full: row.get("nights_since_full"),
         broken_with: row.get("broken_with"),
-        sync_state: sync_state.map(|state| word("sync", "state", &state)).transpose()?,
+        sync_state: sync_state
+            .map(|state| word("sync", "state", &state))
+            .transpose()?,
         open_cases: row.get("open_cases"),
     })
 }

@@ -32,7 +32,11 @@ pub enum IdSource {
 impl Requests<'_> {
     /// Whether a request of this id was carried out within its time.
     pub async fn seen(self, id: &str, source: IdSource) -> Result<bool, StoreError> {
-        let minutes = if source == IdSource::Sender { 24.0 * 60.0 } else { 10.0 };
+        let minutes = if source == IdSource::Sender {
+            24.0 * 60.0
+        } else {
+            10.0
+        };
         sqlx::query_scalar(
             "-- requests.seen
             SELECT EXISTS (SELECT FROM request_seen

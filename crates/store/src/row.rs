@@ -79,5 +79,9 @@ where
     T: FromStr,
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| StoreError::Decode { table, column, reason: error.to_string() })
+    text.parse().map_err(|error: T::Err| StoreError::Decode {
+        table,
+        column,
+        reason: error.to_string(),
+    })
 }

@@ -38,7 +38,9 @@ pub(crate) async fn add_bill(
     sync: Option<SyncId>,
     bill: &Bill,
 ) -> Result<(), StoreError> {
-    let Some(sync) = sync.filter(|_| !bill.0.is_empty()) else { return Ok(()) };
+    let Some(sync) = sync.filter(|_| !bill.0.is_empty()) else {
+        return Ok(());
+    };
     let kinds: Vec<&str> = bill.0.keys().map(String::as_str).collect();
     let calls: Vec<i64> = bill.0.values().copied().collect();
     sqlx::query(

@@ -26,11 +26,20 @@ impl Store {
     /// Begins a transaction with a name for errors. It may contain SQL and nothing else.
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
         let pool = self.pool.clone();
-        #[allow(clippy::disallowed_methods, reason = "this is the door that the rule points to")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "this is the door that the rule points to"
+        )]
         let begun = tokio::spawn(async move { pool.begin().await }).await;
         match begun {
-            Ok(begun) => Ok(Tx { name, inner: begun.map_err(at(name))? }),
-            Err(_) => Err(StoreError::Unavailable { statement: name, source: sqlx::Error::PoolClosed }),
+            Ok(begun) => Ok(Tx {
+                name,
+                inner: begun.map_err(at(name))?,
+            }),
+            Err(_) => Err(StoreError::Unavailable {
+                statement: name,
+                source: sqlx::Error::PoolClosed,
+            }),
         }
     }
 }

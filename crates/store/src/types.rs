@@ -37,7 +37,11 @@ impl Types<'_> {
                 let health = [TypeHealth::Good, TypeHealth::Single, TypeHealth::Failing]
                     .into_iter()
                     .find(|known| known.as_str() == health)
-                    .ok_or(StoreError::Decode { table: "type_memory", column: "health", reason: health })?;
+                    .ok_or(StoreError::Decode {
+                        table: "type_memory",
+                        column: "health",
+                        reason: health,
+                    })?;
                 Ok((row.get("type"), health))
             })
             .collect()

@@ -37,9 +37,27 @@ pub struct BatchPart {
     /// Salesforce failed on it once without saying why; asked again unchanged.
     #[serde(default)]
     pub asked_again: bool,
+    /// Types that the org describes and our registry does not know, as far as this batch has them.
+    #[serde(default)]
+    pub unknown_types: Vec<UnknownType>,
     /// Members that a message named as the culprit: not asked for, and gaps when the part is ingested.
     #[serde(default)]
     pub culprits: Vec<Culprit>,
+}
+
+/// A type of a release that is newer than ours: enough to find its files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnknownType {
+    /// Its API name.
+    pub name: String,
+    /// Its folder in the zip.
+    pub directory: String,
+    /// Its files' suffix, without dot.
+    pub suffix: Option<String>,
+    /// Its members live in folders.
+    pub in_folder: bool,
+    /// A `-meta.xml` lies beside each file.
+    pub meta_file: bool,
 }
 
 /// A member without which the others can be had.
@@ -117,7 +135,7 @@ mod tests {
 
     #[test]
     fn halving_ends_at_one_member_and_loses_none() {
-        let part = BatchPart { api_version: "67.0".into(), batch: 1, from: 0, to: 7, broken: 0, late: 0, asked_again: false, culprits: vec![] };
+        let part = BatchPart { api_version: "67.0".into(), batch: 1, from: 0, to: 7, broken: 0, late: 0, asked_again: false, unknown_types: vec![], culprits: vec![] };
         let (mut parts, mut single) = (vec![part], vec![]);
         while let Some(part) = parts.pop() {
             match part.halves() {

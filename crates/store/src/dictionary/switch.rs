@@ -1,111 +1,363 @@
-//! `finish` makes tonight's staged rows the org's next revision.
+//! From staged rows to a new revision: set by set, in one transaction, with the org's row locked.
 //!
-//! Set-based statements in the settling transaction, with the org's row locked by the caller: so revisions come one
-//! after another, and readers, who ask for one revision, never see half of one. A component whose hash is unchanged
-//! writes nothing; a quiet night writes one row of `revision` and no more. The rules stand as comments beside their
-//! SQL: which staged row counts (`tonight.sql`), what is gone (`gone.sql`), what the last good listing is
-//! (`switch_listed.sql`), what is a gap (`switch_left_out.sql`). Whether the deletions need a person's yes was
-//! decided before (`deletions.rs` gives the facts); the sync's and the org's rows are `settle`'s.
+//! A quiet night takes the next number and writes nothing else: every statement touches only what differs. Nothing is
+//! deleted on the word of a listing that failed, and what could not be got keeps its last good version.
 
-use nightshift_domain::{OrgId, Revision, SyncId};
-use sqlx::PgConnection;
+use domain::{Deletions, OrgId, Revision, Switch, SyncId, effect::TypeCount};
+use nightshift_domain as domain;
+use sqlx::{PgConnection, Row};
 
+use super::Dictionary;
 use crate::error::{StoreError, at};
 
-/// What a switch came to.
+/// What a switch did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct SwitchFigures {
+pub struct SwitchFigures {
     /// The new revision.
     pub revision: Revision,
     /// Members, folders and children of it.
     pub components: i64,
-    /// Not in the revision before.
+    /// Against the one before.
     pub added: i64,
-    /// With another hash than before.
+    /// Against the one before.
     pub changed: i64,
-    /// In the revision before, no longer.
+    /// Against the one before.
     pub deleted: i64,
-    /// Distinct members and folders that were asked for (not as companions) and came.
+    /// Distinct members and folders that were asked for and came.
     pub got: i64,
-    /// Gaps that this sync reported.
-    pub gaps: i64,
 }
 
-/// Switches the org to its next revision.
-///
-/// The caller holds the org's row, and calls it once for a sync: a second call fails on the key of `revision`.
-pub(crate) async fn switch(c: &mut PgConnection, org: OrgId, sync: SyncId) -> Result<SwitchFigures, StoreError> {
-    let (before, components): (i64, i64) = sqlx::query_as(
-        "-- dictionary.switch.before
-        SELECT coalesce(max(revision), 0),
-               coalesce((SELECT components FROM revision WHERE org_id = $1 ORDER BY revision DESC LIMIT 1), 0)
-          FROM revision WHERE org_id = $1",
+/// Common tables: tonight's good types, and the newest staged row of each component and file.
+macro_rules! tonight {
+    () => {
+        "WITH good AS MATERIALIZED (
+            SELECT type FROM staged_type WHERE org_id = $1 AND sync_id = $2 GROUP BY type HAVING bool_and(good)
+        ), named AS MATERIALIZED (
+            SELECT DISTINCT type, name FROM staged_listed WHERE org_id = $1 AND sync_id = $2
+        ), got AS MATERIALIZED (
+            SELECT DISTINCT ON (type, name) * FROM staged_component WHERE org_id = $1 AND sync_id = $2
+             ORDER BY type, name, job_id DESC, fence DESC, ordinal DESC
+        ), members_gone AS MATERIALIZED (
+            -- a member or folder: a good listing no longer names what the last one named
+            SELECT v.type, v.name FROM version v
+              JOIN listed o ON o.org_id = $1 AND o.type = v.type AND o.name = v.name
+             WHERE v.org_id = $1 AND v.to_revision IS NULL AND v.parent_type IS NULL
+               AND v.type IN (SELECT type FROM good)
+               AND NOT EXISTS (SELECT FROM named n WHERE n.type = v.type AND n.name = v.name)
+               AND NOT EXISTS (SELECT FROM got g WHERE g.type = v.type AND g.name = v.name)
+        ), gone AS MATERIALIZED (
+            SELECT type, name FROM members_gone
+            UNION
+            -- a child: its listing no longer names it, or its parent's file came without it, or its parent is gone
+            SELECT v.type, v.name FROM version v
+             WHERE v.org_id = $1 AND v.to_revision IS NULL AND v.parent_type IS NOT NULL
+               AND NOT EXISTS (SELECT FROM got g WHERE g.type = v.type AND g.name = v.name)
+               AND (EXISTS (SELECT FROM listed o WHERE o.org_id = $1 AND o.type = v.type AND o.name = v.name)
+                        AND v.type IN (SELECT type FROM good)
+                        AND NOT EXISTS (SELECT FROM named n WHERE n.type = v.type AND n.name = v.name)
+                    OR EXISTS (SELECT FROM got p WHERE p.type = v.parent_type AND p.name = v.parent_name)
+                    OR EXISTS (SELECT FROM members_gone p WHERE p.type = v.parent_type AND p.name = v.parent_name))
+        ) "
+    };
+}
+
+/// Statements that change rows, in their order. `$3` is the new revision.
+const STATEMENTS: [(&str, &str); 12] = [
+    (
+        "dictionary.close_gone",
+        concat!(
+            "-- dictionary.close_gone\n",
+            tonight!(),
+            "UPDATE version v SET to_revision = $3 FROM gone
+              WHERE v.org_id = $1 AND v.type = gone.type AND v.name = gone.name AND v.to_revision IS NULL"
+        ),
+    ),
+    (
+        "dictionary.close_files_of_gone",
+        "-- dictionary.close_files_of_gone
+        UPDATE file_version f SET to_revision = $3
+         WHERE f.org_id = $1 AND f.to_revision IS NULL AND $2::uuid IS NOT NULL
+           AND EXISTS (SELECT FROM version v WHERE v.org_id = $1 AND v.type = f.type AND v.name = f.name
+                        AND v.to_revision = $3)
+           AND NOT EXISTS (SELECT FROM version v WHERE v.org_id = $1 AND v.type = f.type AND v.name = f.name
+                        AND v.to_revision IS NULL)",
+    ),
+    (
+        "dictionary.close_changed",
+        "-- dictionary.close_changed
+        WITH got AS MATERIALIZED (
+            SELECT DISTINCT ON (type, name) type, name, content_hash FROM staged_component
+             WHERE org_id = $1 AND sync_id = $2 ORDER BY type, name, job_id DESC, fence DESC, ordinal DESC
+        )
+        UPDATE version v SET to_revision = $3 FROM got
+         WHERE v.org_id = $1 AND v.type = got.type AND v.name = got.name AND v.to_revision IS NULL
+           AND v.content_hash <> got.content_hash",
+    ),
+    (
+        "dictionary.open",
+        "-- dictionary.open
+        WITH got AS MATERIALIZED (
+            SELECT DISTINCT ON (type, name) * FROM staged_component
+             WHERE org_id = $1 AND sync_id = $2 ORDER BY type, name, job_id DESC, fence DESC, ordinal DESC
+        )
+        INSERT INTO version (org_id, type, name, from_revision, full_name, file_name, parent_type, parent_name,
+               namespace, content_hash, last_modified, blob, slice_from, slice_to)
+        SELECT $1, got.type, got.name, $3, coalesce(l.full_name, got.full_name), got.file_name, got.parent_type,
+               got.parent_name, coalesce(l.namespace, got.namespace), got.content_hash,
+               coalesce(l.last_modified, got.last_modified), got.blob, got.slice_from, got.slice_to
+          FROM got
+          LEFT JOIN LATERAL (
+               SELECT full_name, namespace, last_modified FROM staged_listed
+                WHERE org_id = $1 AND sync_id = $2 AND type = got.type AND name = got.name
+                ORDER BY ordinal DESC LIMIT 1) l ON true
+         WHERE NOT EXISTS (SELECT FROM version v WHERE v.org_id = $1 AND v.type = got.type AND v.name = got.name
+                            AND v.to_revision IS NULL)",
+    ),
+    (
+        "dictionary.close_changed_files",
+        "-- dictionary.close_changed_files
+        WITH got AS MATERIALIZED (
+            SELECT DISTINCT ON (type, name, path) type, name, path, canonical_hash FROM staged_file
+             WHERE org_id = $1 AND sync_id = $2 ORDER BY type, name, path, job_id DESC, fence DESC, ordinal DESC
+        ), members AS MATERIALIZED (SELECT DISTINCT type, name FROM got)
+        UPDATE file_version f SET to_revision = $3 FROM members m
+         WHERE f.org_id = $1 AND f.type = m.type AND f.name = m.name AND f.to_revision IS NULL
+           AND NOT EXISTS (SELECT FROM got WHERE got.type = f.type AND got.name = f.name AND got.path = f.path
+                            AND got.canonical_hash = f.canonical_hash)",
+    ),
+    (
+        "dictionary.open_files",
+        "-- dictionary.open_files
+        WITH got AS MATERIALIZED (
+            SELECT DISTINCT ON (type, name, path) * FROM staged_file
+             WHERE org_id = $1 AND sync_id = $2 ORDER BY type, name, path, job_id DESC, fence DESC, ordinal DESC
+        )
+        INSERT INTO file_version (org_id, type, name, path, from_revision, canonical_hash, blob, size)
+        SELECT $1, type, name, path, $3, canonical_hash, blob, size FROM got
+         WHERE NOT EXISTS (SELECT FROM file_version f WHERE f.org_id = $1 AND f.type = got.type AND f.name = got.name
+                            AND f.path = got.path AND f.to_revision IS NULL)",
+    ),
+    (
+        // a gap keeps its old row, so that it differs again tomorrow; so do the children of one
+        "dictionary.remember_listed",
+        "-- dictionary.remember_listed
+        WITH missed AS MATERIALIZED (
+            SELECT DISTINCT m.type, m.name FROM batch_member m
+             WHERE m.org_id = $1 AND m.sync_id = $2 AND m.role = 'asked'
+               AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2
+                                AND g.type = m.type AND g.name = m.name)
+        ), named AS (
+            SELECT DISTINCT ON (type, name) * FROM staged_listed WHERE org_id = $1 AND sync_id = $2
+             ORDER BY type, name, ordinal DESC
+        )
+        INSERT INTO listed (org_id, type, name, full_name, file_name, namespace, salesforce_id, last_modified,
+               parent_type, parent_name)
+        SELECT $1, type, name, full_name, file_name, namespace, salesforce_id, last_modified, parent_type, parent_name
+          FROM named n
+         WHERE $3::bigint IS NOT NULL
+           AND NOT EXISTS (SELECT FROM missed m WHERE m.type = n.type AND m.name = n.name)
+           AND NOT EXISTS (SELECT FROM missed m WHERE m.type = n.parent_type AND m.name = n.parent_name)
+           AND NOT EXISTS (SELECT FROM listed o WHERE o.org_id = $1 AND o.type = n.type AND o.name = n.name
+                            AND o.salesforce_id IS NOT DISTINCT FROM n.salesforce_id
+                            AND o.last_modified IS NOT DISTINCT FROM n.last_modified
+                            AND o.full_name = n.full_name AND o.file_name = n.file_name)
+        ON CONFLICT (org_id, type, name) DO UPDATE
+           SET full_name = excluded.full_name, file_name = excluded.file_name, namespace = excluded.namespace,
+               salesforce_id = excluded.salesforce_id, last_modified = excluded.last_modified,
+               parent_type = excluded.parent_type, parent_name = excluded.parent_name",
+    ),
+    (
+        "dictionary.forget_listed",
+        "-- dictionary.forget_listed
+        WITH good AS MATERIALIZED (
+            SELECT type FROM staged_type WHERE org_id = $1 AND sync_id = $2 GROUP BY type HAVING bool_and(good)
+        )
+        DELETE FROM listed o
+         WHERE o.org_id = $1 AND $3::bigint IS NOT NULL AND o.type IN (SELECT type FROM good)
+           AND NOT EXISTS (SELECT FROM staged_listed n WHERE n.org_id = $1 AND n.sync_id = $2 AND n.type = o.type
+                            AND n.name = o.name)",
+    ),
+    (
+        "dictionary.weigh",
+        "-- dictionary.weigh
+        WITH weight AS (
+            SELECT type, name, count(*) AS files, sum(size)::bigint AS bytes FROM (
+                SELECT DISTINCT ON (type, name, path) type, name, path, size FROM staged_file
+                 WHERE org_id = $1 AND sync_id = $2 ORDER BY type, name, path, job_id DESC, ordinal DESC) f
+             GROUP BY type, name
+        )
+        UPDATE listed o SET files = weight.files, bytes = weight.bytes FROM weight
+         WHERE o.org_id = $1 AND $3::bigint IS NOT NULL AND o.type = weight.type AND o.name = weight.name
+           AND (o.files IS DISTINCT FROM weight.files OR o.bytes IS NULL
+                OR abs(o.bytes - weight.bytes) > o.bytes / 4)",
+    ),
+    (
+        "dictionary.close_gaps",
+        "-- dictionary.close_gaps
+        WITH good AS MATERIALIZED (
+            SELECT type FROM staged_type WHERE org_id = $1 AND sync_id = $2 GROUP BY type HAVING bool_and(good)
+        )
+        DELETE FROM gap o
+         WHERE o.org_id = $1 AND $3::bigint IS NOT NULL
+           AND NOT EXISTS (SELECT FROM staged_left_out n WHERE n.org_id = $1 AND n.sync_id = $2 AND n.type = o.type
+                            AND n.name = o.name AND n.kind = 'gap')
+           AND (EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2 AND g.type = o.type
+                         AND g.name = o.name)
+                OR o.type IN (SELECT type FROM good)
+                   AND NOT EXISTS (SELECT FROM staged_listed n WHERE n.org_id = $1 AND n.sync_id = $2
+                                    AND n.type = o.type AND n.name = o.name))",
+    ),
+    (
+        "dictionary.open_gaps",
+        "-- dictionary.open_gaps
+        INSERT INTO gap (org_id, type, name, reason, detail, since)
+        SELECT DISTINCT ON (type, name) $1, type, name, reason, detail, nightshift_now() FROM staged_left_out n
+         WHERE org_id = $1 AND sync_id = $2 AND kind = 'gap' AND $3::bigint IS NOT NULL
+           AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2 AND g.type = n.type
+                            AND g.name = n.name)
+         ORDER BY type, name, job_id DESC, ordinal DESC
+        ON CONFLICT (org_id, type, name) DO UPDATE SET reason = excluded.reason, detail = excluded.detail
+         WHERE gap.reason <> excluded.reason OR gap.detail <> excluded.detail",
+    ),
+    (
+        "dictionary.left_out",
+        "-- dictionary.left_out
+        INSERT INTO sync_left_out (org_id, sync_id, type, name, reason, kind, detail)
+        SELECT DISTINCT ON (type, name, reason) $1, $2, type, name, reason, kind, detail FROM staged_left_out n
+         WHERE org_id = $1 AND sync_id = $2 AND $3::bigint IS NOT NULL
+           AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2 AND g.type = n.type
+                            AND g.name = n.name)
+         ORDER BY type, name, reason, ordinal DESC
+        ON CONFLICT DO NOTHING",
+    ),
+];
+
+/// Switches. The caller holds the org's row.
+pub(crate) async fn switch(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: SyncId,
+    _switch: &Switch,
+) -> Result<SwitchFigures, StoreError> {
+    let revision: i64 = sqlx::query_scalar(
+        "-- dictionary.next_revision
+        SELECT coalesce(max(revision), 0) + 1 FROM revision WHERE org_id = $1",
     )
     .bind(org.uuid())
     .fetch_one(&mut *c)
     .await
-    .map_err(at("dictionary.switch.before"))?;
-    let revision = before + 1;
+    .map_err(at("dictionary.next_revision"))?;
+    // the staged tables were filled a moment ago, before any autovacuum: fresh plans need fresh figures
+    for (name, statement) in STATEMENTS {
+        sqlx::query(statement)
+            .persistent(false)
+            .bind(org.uuid())
+            .bind(sync.uuid())
+            .bind(revision)
+            .execute(&mut *c)
+            .await
+            .map_err(at(name))?;
+    }
+    figures(c, org, sync, revision).await
+}
 
-    let (added, changed, deleted): (i64, i64, i64) = sqlx::query_as(concat!(
-        "-- dictionary.switch.versions\nWITH ",
-        include_str!("tonight.sql"),
-        ", ",
-        include_str!("gone.sql"),
-        include_str!("switch_versions.sql"),
-    ))
+async fn figures(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: SyncId,
+    revision: i64,
+) -> Result<SwitchFigures, StoreError> {
+    let row = sqlx::query(
+        "-- dictionary.figures
+        WITH opened AS (SELECT type, name FROM version WHERE org_id = $1 AND from_revision = $3),
+             closed AS (SELECT type, name FROM version WHERE org_id = $1 AND to_revision = $3),
+             both_of AS (SELECT count(*) AS n FROM opened JOIN closed USING (type, name))
+        SELECT (SELECT count(*) FROM version WHERE org_id = $1 AND to_revision IS NULL) AS components,
+               (SELECT count(*) FROM opened) - both_of.n AS added, both_of.n AS changed,
+               (SELECT count(*) FROM closed) - both_of.n AS deleted,
+               (SELECT count(*) FROM (
+                    SELECT DISTINCT m.type, m.name FROM batch_member m
+                     WHERE m.org_id = $1 AND m.sync_id = $2 AND m.role = 'asked'
+                       AND EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2
+                                    AND g.type = m.type AND g.name = m.name)) came) AS got
+          FROM both_of",
+    )
     .bind(org.uuid())
     .bind(sync.uuid())
     .bind(revision)
     .fetch_one(&mut *c)
     .await
-    .map_err(at("dictionary.switch.versions"))?;
+    .map_err(at("dictionary.figures"))?;
+    let figures = SwitchFigures {
+        revision: Revision(revision),
+        components: row.get("components"),
+        added: row.get("added"),
+        changed: row.get("changed"),
+        deleted: row.get("deleted"),
+        got: row.get("got"),
+    };
+    sqlx::query(
+        "-- dictionary.revision
+        INSERT INTO revision (org_id, revision, sync_id, at, components, added, changed, deleted)
+        VALUES ($1, $2, $3, nightshift_now(), $4, $5, $6, $7)",
+    )
+    .bind(org.uuid())
+    .bind(revision)
+    .bind(sync.uuid())
+    .bind(figures.components)
+    .bind(figures.added)
+    .bind(figures.changed)
+    .bind(figures.deleted)
+    .execute(c)
+    .await
+    .map_err(at("dictionary.revision"))?;
+    Ok(figures)
+}
 
-    for (name, statement) in [
-        ("dictionary.switch.files", include_str!("switch_files.sql")),
-        ("dictionary.switch.left_out", include_str!("switch_left_out.sql")),
-        ("dictionary.switch.listed", include_str!("switch_listed.sql")),
-        ("dictionary.switch.unlisted", include_str!("switch_unlisted.sql")),
-        ("dictionary.switch.gaps", include_str!("switch_gaps.sql")),
-        ("dictionary.switch.gaps_closed", include_str!("switch_gaps_closed.sql")),
-    ] {
-        let query = sqlx::query(statement).bind(org.uuid()).bind(sync.uuid());
-        let query = if statement.contains("$3") { query.bind(revision) } else { query };
-        query.execute(&mut *c).await.map_err(at(name))?;
+impl Dictionary<'_> {
+    /// What a switch would delete, beside what there is: by type.
+    pub async fn deletions(self, org: OrgId, sync: SyncId) -> Result<Deletions, StoreError> {
+        let rows = sqlx::query(concat!(
+            "-- dictionary.deletions\n",
+            tonight!(),
+            ", current AS (SELECT type, count(*) AS n FROM version WHERE org_id = $1 AND to_revision IS NULL GROUP BY type),
+               lost AS (SELECT type, count(*) AS n FROM gone GROUP BY type)
+            SELECT current.type, current.n AS current, coalesce(lost.n, 0) AS deleted
+              FROM current LEFT JOIN lost USING (type)"
+        ))
+        .persistent(false)
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .fetch_all(&self.store.pool)
+        .await
+        .map_err(at("dictionary.deletions"))?;
+        let count = |row: &sqlx::postgres::PgRow| {
+            (
+                row.get("type"),
+                TypeCount {
+                    current: row.get("current"),
+                    deleted: row.get("deleted"),
+                },
+            )
+        };
+        Ok(Deletions {
+            by_type: rows.iter().map(count).collect(),
+        })
     }
 
-    let components = components + added - deleted;
-    let (got, gaps): (i64, i64) = sqlx::query_as(
-        "-- dictionary.switch.revision
-        WITH written AS (
-            INSERT INTO revision (org_id, revision, sync_id, at, components, added, changed, deleted)
-            VALUES ($1, $3, $2, nightshift_now(), $4, $5, $6, $7)
+    /// How many gaps the sync has so far: what should have come and did not.
+    pub async fn gaps(self, org: OrgId, sync: SyncId) -> Result<i64, StoreError> {
+        sqlx::query_scalar(
+            "-- dictionary.gaps
+            SELECT count(*) FROM (SELECT DISTINCT type, name FROM staged_left_out n
+             WHERE org_id = $1 AND sync_id = $2 AND kind = 'gap'
+               AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2
+                                AND g.type = n.type AND g.name = n.name)) gaps",
         )
-        SELECT (SELECT count(*) FROM (SELECT DISTINCT b.type, b.name FROM batch_member b
-                                       WHERE b.org_id = $1 AND b.sync_id = $2 AND b.role = 'asked'
-                                         AND EXISTS (SELECT FROM staged_component c
-                                                      WHERE c.org_id = $1 AND c.sync_id = $2 AND c.type = b.type
-                                                        AND c.name = b.name AND c.parent_type IS NULL)) AS asked),
-               (SELECT count(*) FROM sync_left_out o WHERE o.org_id = $1 AND o.sync_id = $2 AND o.kind = 'gap')",
-    )
-    .bind(org.uuid())
-    .bind(sync.uuid())
-    .bind(revision)
-    .bind(components)
-    .bind(added)
-    .bind(changed)
-    .bind(deleted)
-    .fetch_one(c)
-    .await
-    .map_err(at("dictionary.switch.revision"))?;
-
-    Ok(SwitchFigures {
-        revision: Revision(revision),
-        components,
-        added,
-        changed,
-        deleted,
-        got,
-        gaps,
-    })
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("dictionary.gaps"))
+    }
 }

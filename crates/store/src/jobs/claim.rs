@@ -50,7 +50,9 @@ impl Claim {
 
     /// Time left to work without a heartbeat; `None` once it is too late to begin.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
-        self.lease.checked_sub(now.saturating_duration_since(self.asked)).filter(|left| !left.is_zero())
+        self.lease
+            .checked_sub(now.saturating_duration_since(self.asked))
+            .filter(|left| !left.is_zero())
     }
 }
 
@@ -127,7 +129,14 @@ impl Jobs<'_> {
         let sync = sync.map(SyncId::from_uuid);
         let state: Option<String> = row.get("sync_state");
         let claimed = Claimed {
-            claim: Claim { org, job, sync, fence: Fence(row.get("fence")), lease, asked },
+            claim: Claim {
+                org,
+                job,
+                sync,
+                fence: Fence(row.get("fence")),
+                lease,
+                asked,
+            },
             sync,
             sync_state: state.map(|state| word("sync", "state", &state)).transpose()?,
             give_up_at: row.get::<Option<Stamp>, _>("give_up_at").map(|stamp| stamp.0),
@@ -175,7 +184,11 @@ impl Jobs<'_> {
         .execute(&self.store.pool)
         .await
         .map_err(at("jobs.heartbeat"))?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+        if done.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost)
+        }
     }
 }
 

@@ -16,7 +16,10 @@ use crate::{
 pub(super) async fn apply(c: &mut PgConnection, claim: &Claim, effect: &Effect) -> Result<(), StoreError> {
     let Some(sync) = claim.sync else {
         let reason = "it belongs to no sync".to_owned();
-        return Err(StoreError::Refused { thing: "an effect", reason });
+        return Err(StoreError::Refused {
+            thing: "an effect",
+            reason,
+        });
     };
     match effect {
         Effect::OrgFacts(facts) => org_facts(c, claim, sync, facts).await,
@@ -28,7 +31,12 @@ pub(super) async fn apply(c: &mut PgConnection, claim: &Claim, effect: &Effect) 
     }
 }
 
-async fn org_facts(c: &mut PgConnection, claim: &Claim, sync: SyncId, facts: &OrgFacts) -> Result<(), StoreError> {
+async fn org_facts(
+    c: &mut PgConnection,
+    claim: &Claim,
+    sync: SyncId,
+    facts: &OrgFacts,
+) -> Result<(), StoreError> {
     sqlx::query(
         "-- orgs.facts
         UPDATE org SET instance_name = coalesce($2, instance_name), edition = coalesce($3, edition),
@@ -93,14 +101,23 @@ async fn type_health(
 }
 
 /// The revision, the sync, the org, the held ones, the cases and the event: all in this transaction.
-async fn switched(c: &mut PgConnection, claim: &Claim, sync: SyncId, switch: &Switch) -> Result<(), StoreError> {
+async fn switched(
+    c: &mut PgConnection,
+    claim: &Claim,
+    sync: SyncId,
+    switch: &Switch,
+) -> Result<(), StoreError> {
     sqlx::query("-- orgs.lock\nSELECT id FROM org WHERE id = $1 FOR UPDATE")
         .bind(claim.org.uuid())
         .execute(&mut *c)
         .await
         .map_err(at("orgs.lock"))?;
     let figures = dictionary::switch(&mut *c, claim.org, sync, switch).await?;
-    let state = if switch.gaps > 0 { "succeeded_with_gaps" } else { "succeeded" };
+    let state = if switch.gaps > 0 {
+        "succeeded_with_gaps"
+    } else {
+        "succeeded"
+    };
     let done = sqlx::query(
         "-- syncs.succeed
         UPDATE sync SET state = $3, ended_at = nightshift_now(), revision = $4, components = $5, added = $6,
@@ -121,7 +138,10 @@ async fn switched(c: &mut PgConnection, claim: &Claim, sync: SyncId, switch: &Sw
     .map_err(at("syncs.succeed"))?;
     if done.rows_affected() != 1 {
         let reason = "it is not running".to_owned();
-        return Err(StoreError::Refused { thing: "the end of a sync", reason });
+        return Err(StoreError::Refused {
+            thing: "the end of a sync",
+            reason,
+        });
     }
     sqlx::query(
         "-- orgs.switched
@@ -146,11 +166,13 @@ async fn switched(c: &mut PgConnection, claim: &Claim, sync: SyncId, switch: &Sw
     .execute(&mut *c)
     .await
     .map_err(at("syncs.supersede"))?;
-    sqlx::query("-- nights.healed\nUPDATE night SET retry_at = NULL WHERE org_id = $1 AND retry_at IS NOT NULL")
-        .bind(claim.org.uuid())
-        .execute(&mut *c)
-        .await
-        .map_err(at("nights.healed"))?;
+    sqlx::query(
+        "-- nights.healed\nUPDATE night SET retry_at = NULL WHERE org_id = $1 AND retry_at IS NOT NULL",
+    )
+    .bind(claim.org.uuid())
+    .execute(&mut *c)
+    .await
+    .map_err(at("nights.healed"))?;
     cases::resolve_all(&mut *c, claim.org).await?;
     syncs::ended_event(c, claim.org, sync, "sync.succeeded").await
 }

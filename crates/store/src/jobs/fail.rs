@@ -40,12 +40,14 @@ pub(crate) async fn fail_sync(
         return Ok(());
     }
     // jobs that are claimed go at their settlement
-    sqlx::query("-- jobs.of_ended_sync\nDELETE FROM job WHERE org_id = $1 AND sync_id = $2 AND state = 'due'")
-        .bind(org.uuid())
-        .bind(sync.uuid())
-        .execute(&mut *c)
-        .await
-        .map_err(at("jobs.of_ended_sync"))?;
+    sqlx::query(
+        "-- jobs.of_ended_sync\nDELETE FROM job WHERE org_id = $1 AND sync_id = $2 AND state = 'due'",
+    )
+    .bind(org.uuid())
+    .bind(sync.uuid())
+    .execute(&mut *c)
+    .await
+    .map_err(at("jobs.of_ended_sync"))?;
     mark_connection(&mut *c, org, failure.code).await?;
     plan_retry(&mut *c, org, sync, failure.code).await?;
     cases::open(&mut *c, org, Some(sync), failure).await?;
@@ -55,7 +57,10 @@ pub(crate) async fn fail_sync(
 /// A connection that only a person can mend is shown as such.
 async fn mark_connection(c: &mut PgConnection, org: OrgId, code: FailureCode) -> Result<(), StoreError> {
     use FailureCode as F;
-    if !matches!(code, F::TokenRevoked | F::UserInactive | F::AppNotApproved | F::OtherOrg | F::AppMisconfigured) {
+    if !matches!(
+        code,
+        F::TokenRevoked | F::UserInactive | F::AppNotApproved | F::OtherOrg | F::AppMisconfigured
+    ) {
         return Ok(());
     }
     sqlx::query("-- orgs.broken\nUPDATE org SET broken_with = $2 WHERE id = $1")
@@ -67,7 +72,12 @@ async fn mark_connection(c: &mut PgConnection, org: OrgId, code: FailureCode) ->
     Ok(())
 }
 
-async fn plan_retry(c: &mut PgConnection, org: OrgId, sync: SyncId, code: FailureCode) -> Result<(), StoreError> {
+async fn plan_retry(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: SyncId,
+    code: FailureCode,
+) -> Result<(), StoreError> {
     if code.entry().heals != Heals::ByItself {
         return Ok(());
     }

@@ -123,7 +123,11 @@ impl Jobs<'_> {
         .execute(&self.store.pool)
         .await
         .map_err(at("jobs.release"))?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(not_found(job)) }
+        if done.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(not_found(job))
+        }
     }
 
     /// How many there are, by class.
@@ -158,7 +162,10 @@ impl Jobs<'_> {
 }
 
 fn not_found(job: JobId) -> StoreError {
-    StoreError::NotFound { thing: "job (or claimed job)", name: job.to_string() }
+    StoreError::NotFound {
+        thing: "job (or claimed job)",
+        name: job.to_string(),
+    }
 }
 
 fn job_row(row: &PgRow) -> Result<JobRow, StoreError> {

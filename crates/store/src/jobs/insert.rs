@@ -25,8 +25,14 @@ pub(crate) async fn insert(
 ) -> Result<Due, StoreError> {
     let size = job.payload.to_string().len();
     if size > PAYLOAD_BYTES_MAX {
-        let reason = format!("the payload of a {} job has {size} bytes, at most {PAYLOAD_BYTES_MAX} fit", job.kind);
-        return Err(StoreError::Refused { thing: "a job", reason });
+        let reason = format!(
+            "the payload of a {} job has {size} bytes, at most {PAYLOAD_BYTES_MAX} fit",
+            job.kind
+        );
+        return Err(StoreError::Refused {
+            thing: "a job",
+            reason,
+        });
     }
     let id = job.id.unwrap_or_else(|| JobId::from_uuid(Uuid::now_v7()));
     let due: bool = sqlx::query_scalar(

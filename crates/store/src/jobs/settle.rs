@@ -55,7 +55,14 @@ impl Jobs<'_> {
             return Ok(Settled::SyncEnded);
         }
         let due = write(&mut tx, claim, settling, &line).await?;
-        syncs::add_line(&mut tx, claim, settling, &line.kind, [line.attempts, line.deaths, line.waits]).await?;
+        syncs::add_line(
+            &mut tx,
+            claim,
+            settling,
+            &line.kind,
+            [line.attempts, line.deaths, line.waits],
+        )
+        .await?;
         tx.commit().await?;
         Ok(Settled::Written(due))
     }
@@ -82,18 +89,28 @@ impl Jobs<'_> {
                 Ok(Some(_)) => return Ok(None),
                 Ok(None) => {
                     let follows = matches!(settlement.settling, Settling::Fail { .. });
-                    return Ok(Some(Settled::Written(if follows { Due::Later } else { Due::Now })));
+                    return Ok(Some(Settled::Written(if follows {
+                        Due::Later
+                    } else {
+                        Due::Now
+                    })));
                 }
                 Err(error) if error.is_transient() => last = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        Err(last.unwrap_or(StoreError::UnknownCommit { statement: "jobs.settle" }))
+        Err(last.unwrap_or(StoreError::UnknownCommit {
+            statement: "jobs.settle",
+        }))
     }
 }
 
 /// What is written for a job whose sync has ended: it goes, with nothing else.
-static ENDED: Settling = Settling::Done { effects: Vec::new(), next: Vec::new(), last: None };
+static ENDED: Settling = Settling::Done {
+    effects: Vec::new(),
+    next: Vec::new(),
+    last: None,
+};
 
 async fn lock_sync(c: &mut PgConnection, claim: &Claim) -> Result<Option<SyncState>, StoreError> {
     let Some(sync) = claim.sync else { return Ok(None) };
@@ -105,7 +122,9 @@ async fn lock_sync(c: &mut PgConnection, claim: &Claim) -> Result<Option<SyncSta
             .await
             .map_err(at("syncs.lock"))?;
     // a sync that is gone has ended
-    state.map_or(Ok(Some(SyncState::Failed)), |state| word("sync", "state", &state).map(Some))
+    state.map_or(Ok(Some(SyncState::Failed)), |state| {
+        word("sync", "state", &state).map(Some)
+    })
 }
 
 /// Moves or deletes the row, under the fence.
@@ -123,19 +142,36 @@ async fn take_row(c: &mut PgConnection, claim: &Claim, settling: &Settling) -> R
         UPDATE job SET state = 'dead', lease_until = NULL
          WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
         RETURNING kind, attempts, deaths, waits, traceparent";
-    let key = |sql| sqlx::query(sql).bind(claim.org.uuid()).bind(claim.job.uuid()).bind(claim.fence.0);
-    let due = |until: Option<jiff::Timestamp>, attempts: i32, waits: i32, why: Option<&'static str>, payload| {
-        key(DUE).bind(until.map(Stamp)).bind(attempts).bind(waits).bind(why).bind(payload)
+    let key = |sql| {
+        sqlx::query(sql)
+            .bind(claim.org.uuid())
+            .bind(claim.job.uuid())
+            .bind(claim.fence.0)
     };
+    let due =
+        |until: Option<jiff::Timestamp>, attempts: i32, waits: i32, why: Option<&'static str>, payload| {
+            key(DUE)
+                .bind(until.map(Stamp))
+                .bind(attempts)
+                .bind(waits)
+                .bind(why)
+                .bind(payload)
+        };
     let query = match settling {
         Settling::Done { .. } | Settling::Split { .. } | Settling::Again { .. } => key(DELETE),
         Settling::Fail { .. } if claim.sync.is_none() => key(DEAD),
         Settling::Fail { .. } => key(DELETE),
-        Settling::Wait { until, why, payload } => due(Some(*until), 0, 1, Some(why.as_str()), payload.clone()),
+        Settling::Wait { until, why, payload } => {
+            due(Some(*until), 0, 1, Some(why.as_str()), payload.clone())
+        }
         Settling::Retry { not_before, .. } => due(Some(*not_before), 1, 0, None, None),
         Settling::Release => due(None, 0, 0, None, None),
     };
-    let row = query.fetch_optional(c).await.map_err(at("jobs.settle"))?.ok_or(StoreError::LeaseLost)?;
+    let row = query
+        .fetch_optional(c)
+        .await
+        .map_err(at("jobs.settle"))?
+        .ok_or(StoreError::LeaseLost)?;
     Ok(JobLine {
         kind: row.get("kind"),
         attempts: row.get("attempts"),
@@ -170,7 +206,14 @@ async fn write(
         }
         Settling::Again { from } => {
             remove_staged(c, claim).await?;
-            insert_all(c, claim, line.deaths.unsigned_abs(), line, std::slice::from_ref(from)).await
+            insert_all(
+                c,
+                claim,
+                line.deaths.unsigned_abs(),
+                line,
+                std::slice::from_ref(from),
+            )
+            .await
         }
         Settling::Fail { failure } => {
             fail::fail_sync(c, claim.org, claim.sync, failure).await?;
@@ -190,7 +233,9 @@ async fn write(
 
 async fn remove_staged(c: &mut PgConnection, claim: &Claim) -> Result<(), StoreError> {
     match claim.sync {
-        Some(sync) => staging::remove_staged_of_job(c, claim.org, sync, claim.job).await.map(drop),
+        Some(sync) => staging::remove_staged_of_job(c, claim.org, sync, claim.job)
+            .await
+            .map(drop),
         None => Ok(()),
     }
 }
@@ -214,10 +259,12 @@ async fn insert_all(
 
 async fn none_left(c: &mut PgConnection, claim: &Claim) -> Result<bool, StoreError> {
     let Some(sync) = claim.sync else { return Ok(false) };
-    sqlx::query_scalar("-- jobs.none_left\nSELECT NOT EXISTS (SELECT FROM job WHERE org_id = $1 AND sync_id = $2)")
-        .bind(claim.org.uuid())
-        .bind(sync.uuid())
-        .fetch_one(c)
-        .await
-        .map_err(at("jobs.none_left"))
+    sqlx::query_scalar(
+        "-- jobs.none_left\nSELECT NOT EXISTS (SELECT FROM job WHERE org_id = $1 AND sync_id = $2)",
+    )
+    .bind(claim.org.uuid())
+    .bind(sync.uuid())
+    .fetch_one(c)
+    .await
+    .map_err(at("jobs.none_left"))
 }

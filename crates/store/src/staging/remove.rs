@@ -4,70 +4,51 @@
 //! removes its own; the sweep removes what ended syncs left, in bounded bites. A sync that is queued, running or held
 //! keeps its rows: its `finish` is still to come. Blobs stay: other rows may refer to them (`dictionary/blobs.rs`).
 
-use nightshift_domain::{JobId, OrgId, SyncId};
+use nightshift_domain::{Fence, JobId, OrgId, SyncId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Staging;
-use crate::{
-    error::{StoreError, at},
-    jobs::Claim,
-};
+use crate::StoreError;
 
-/// The same statement for each staged table, whose name stands after each part but the last.
+/// The same statement for each staged table.
 macro_rules! each_staged_table {
-    ($comment:literal, $first:literal, $last:literal) => {
-        each_staged_table!(@ $comment, $first, $last;
-            "staged_listed", "staged_type", "batch_member", "staged_component", "staged_file", "staged_left_out")
-    };
-    ($comment:literal, $first:literal, $second:literal, $last:literal) => {
-        each_staged_table!(@ $comment, $first, $second, $last;
-            "staged_listed", "staged_type", "batch_member", "staged_component", "staged_file", "staged_left_out")
-    };
-    (@ $comment:literal, $first:literal, $last:literal; $($table:literal),+) => {
-        [$(concat!("-- ", $comment, "\n", $first, $table, $last)),+]
-    };
-    (@ $comment:literal, $first:literal, $second:literal, $last:literal; $($table:literal),+) => {
-        [$(concat!("-- ", $comment, "\n", $first, $table, $second, $table, $last)),+]
+    ($comment:literal, $before:literal, $after:literal) => {
+        [
+            concat!("-- ", $comment, "\n", $before, "staged_listed", $after),
+            concat!("-- ", $comment, "\n", $before, "staged_type", $after),
+            concat!("-- ", $comment, "\n", $before, "batch_member", $after),
+            concat!("-- ", $comment, "\n", $before, "staged_component", $after),
+            concat!("-- ", $comment, "\n", $before, "staged_file", $after),
+            concat!("-- ", $comment, "\n", $before, "staged_left_out", $after),
+        ]
     };
 }
 
-impl Staging<'_> {
-    /// Removes what earlier claims of the job staged: before the step of a claim that is not the first.
-    ///
-    /// Harmless from a claim that was lost meanwhile: only fences below its own go.
-    pub async fn remove_older_fences(self, claim: &Claim) -> Result<(), StoreError> {
-        let Some(sync) = claim.sync else { return Ok(()) };
-        if claim.fence.0 <= 1 {
-            return Ok(());
-        }
-        for statement in each_staged_table!(
-            "staging.remove_older_fences",
-            "DELETE FROM ",
-            " WHERE org_id = $1 AND sync_id = $2 AND job_id = $3 AND fence < $4"
-        ) {
-            sqlx::query(statement)
-                .bind(claim.org.uuid())
-                .bind(sync.uuid())
-                .bind(claim.job.uuid())
-                .bind(claim.fence.0)
-                .execute(&self.store.pool)
-                .await
-                .map_err(at("staging.remove_older_fences"))?;
-        }
-        Ok(())
+/// Removes what earlier claims of the job staged. To be called by a claim whose fence is above 1, before its step.
+pub(crate) async fn remove_older_fences(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: SyncId,
+    job: JobId,
+    fence: Fence,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for statement in each_staged_table!(
+        "staging.remove_older_fences",
+        "DELETE FROM ",
+        " WHERE org_id = $1 AND sync_id = $2 AND job_id = $3 AND fence < $4"
+    ) {
+        removed += sqlx::query(statement)
+            .bind(org.uuid())
+            .bind(sync.uuid())
+            .bind(job.uuid())
+            .bind(fence.0)
+            .execute(&mut *c)
+            .await
+            .map_err(StoreError::on("staging.remove_older_fences"))?
+            .rows_affected();
     }
-
-    /// Removes at most `limit` rows of each staged table, of one sync that has ended.
-    ///
-    /// The sync's rows of `staging` stay locked meanwhile, and go last: a worker that still writes a chunk for the
-    /// ended sync either is skipped now or writes its row of `staging` anew, so that a later sweep finds what it left.
-    pub async fn sweep(self, limit: i64) -> Result<Swept, StoreError> {
-        let mut tx = self.store.begin("staging.sweep").await?;
-        let swept = sweep_one(&mut tx, limit).await?;
-        tx.commit().await?;
-        Ok(swept)
-    }
+    Ok(removed)
 }
 
 /// Removes all that the job staged: it is split, or goes back to an earlier step.
@@ -89,22 +70,17 @@ pub(crate) async fn remove_staged_of_job(
             .bind(job.uuid())
             .execute(&mut *c)
             .await
-            .map_err(at("staging.remove_staged_of_job"))?
+            .map_err(StoreError::on("staging.remove_staged_of_job"))?
             .rows_affected();
     }
     Ok(removed)
 }
 
-/// What one bite of the sweep did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Swept {
-    /// Rows removed.
-    pub rows: u64,
-    /// Whether another bite may find more.
-    pub more: bool,
-}
-
-async fn sweep_one(c: &mut PgConnection, limit: i64) -> Result<Swept, StoreError> {
+/// Removes at most `limit` rows of each staged table, of one sync that has ended; says whether there may be more.
+///
+/// The sync's rows of `staging` go last and only when nothing else was found: a worker that still writes a chunk for
+/// the ended sync writes its row of `staging` anew, so that a later sweep finds what it left.
+pub(super) async fn sweep_staged(c: &mut PgConnection, limit: i64) -> Result<bool, StoreError> {
     let ended: Option<(Uuid, Uuid)> = sqlx::query_as(
         "-- staging.sweep.find
         SELECT g.org_id, g.sync_id FROM staging g
@@ -115,50 +91,50 @@ async fn sweep_one(c: &mut PgConnection, limit: i64) -> Result<Swept, StoreError
     )
     .fetch_optional(&mut *c)
     .await
-    .map_err(at("staging.sweep.find"))?;
+    .map_err(StoreError::on("staging.sweep.find"))?;
     let Some((org, sync)) = ended else {
-        return Ok(Swept { rows: 0, more: false });
+        return Ok(false);
     };
-
-    let mine: Vec<Uuid> = sqlx::query_scalar(
-        "-- staging.sweep.lock
-        SELECT job_id FROM staging WHERE org_id = $1 AND sync_id = $2 ORDER BY job_id FOR UPDATE SKIP LOCKED",
-    )
-    .bind(org)
-    .bind(sync)
-    .fetch_all(&mut *c)
-    .await
-    .map_err(at("staging.sweep.lock"))?;
-
-    let mut swept = Swept { rows: 0, more: false };
-    for statement in each_staged_table!(
-        "staging.sweep",
-        "DELETE FROM ",
-        " WHERE org_id = $1 AND sync_id = $2 AND ctid = ANY (ARRAY(SELECT ctid FROM ",
-        " WHERE org_id = $1 AND sync_id = $2 LIMIT $3))"
-    ) {
-        let removed = sqlx::query(statement)
+    let mut removed = 0;
+    for statement in SWEEP {
+        removed += sqlx::query(statement)
             .bind(org)
             .bind(sync)
             .bind(limit)
             .execute(&mut *c)
             .await
-            .map_err(at("staging.sweep"))?
+            .map_err(StoreError::on("staging.sweep"))?
             .rows_affected();
-        swept.rows += removed;
-        swept.more |= removed >= limit.unsigned_abs();
     }
-    if !swept.more {
-        sqlx::query("-- staging.sweep.forget
-DELETE FROM staging WHERE org_id = $1 AND sync_id = $2 AND job_id = ANY ($3)")
+    if removed == 0 {
+        sqlx::query("-- staging.sweep.done\nDELETE FROM staging WHERE org_id = $1 AND sync_id = $2")
             .bind(org)
             .bind(sync)
-            .bind(mine)
-            .execute(&mut *c)
+            .execute(c)
             .await
-            .map_err(at("staging.sweep.forget"))?;
-        // Other ended syncs may wait behind this one.
-        swept.more = true;
+            .map_err(StoreError::on("staging.sweep.done"))?;
     }
-    Ok(swept)
+    Ok(true)
 }
+
+/// One bounded bite of a table.
+macro_rules! bite {
+    ($table:literal) => {
+        concat!(
+            "-- staging.sweep\nDELETE FROM ",
+            $table,
+            " WHERE ctid = ANY (ARRAY(SELECT ctid FROM ",
+            $table,
+            " WHERE org_id = $1 AND sync_id = $2 LIMIT $3))"
+        )
+    };
+}
+
+const SWEEP: [&str; 6] = [
+    bite!("staged_listed"),
+    bite!("staged_type"),
+    bite!("batch_member"),
+    bite!("staged_component"),
+    bite!("staged_file"),
+    bite!("staged_left_out"),
+];

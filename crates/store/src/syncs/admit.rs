@@ -118,7 +118,10 @@ async fn standing(c: &mut PgConnection, org: OrgId) -> Result<(String, OrgStandi
         .fetch_optional(&mut *c)
         .await
         .map_err(at("orgs.standing"))?
-        .ok_or_else(|| StoreError::NotFound { thing: "org", name: org.to_string() })?;
+        .ok_or_else(|| StoreError::NotFound {
+            thing: "org",
+            name: org.to_string(),
+        })?;
     let open = sqlx::query(
         "-- syncs.open
         SELECT id, state FROM sync WHERE org_id = $1 AND state IN ('queued', 'running')",
@@ -130,10 +133,17 @@ async fn standing(c: &mut PgConnection, org: OrgId) -> Result<(String, OrgStandi
     let open = open
         .map(|open| {
             let state: SyncState = word("sync", "state", open.get("state"))?;
-            Ok::<_, StoreError>(OpenSync { id: SyncId::from_uuid(open.get("id")), state })
+            Ok::<_, StoreError>(OpenSync {
+                id: SyncId::from_uuid(open.get("id")),
+                state,
+            })
         })
         .transpose()?;
-    let schedule = if row.get("paused") { Standing::Paused } else { Standing::Active };
+    let schedule = if row.get("paused") {
+        Standing::Paused
+    } else {
+        Standing::Active
+    };
     Ok((row.get("name"), OrgStanding { open, schedule }))
 }
 

@@ -88,7 +88,10 @@ impl Syncs<'_> {
             .fetch_optional(&self.store.pool)
             .await
             .map_err(at("syncs.show"))?
-            .ok_or_else(|| StoreError::NotFound { thing: "sync", name: sync.to_string() })?;
+            .ok_or_else(|| StoreError::NotFound {
+                thing: "sync",
+                name: sync.to_string(),
+            })?;
         self.complete(&row).await
     }
 
@@ -110,13 +113,18 @@ impl Syncs<'_> {
 
     async fn complete(self, row: &PgRow) -> Result<SyncRow, StoreError> {
         let mut sync = sync_row(row)?;
-        let calls = sqlx::query("-- syncs.bill\nSELECT kind, calls FROM sync_bill WHERE org_id = $1 AND sync_id = $2")
-            .bind(sync.org.uuid())
-            .bind(sync.id.uuid())
-            .fetch_all(&self.store.pool)
-            .await
-            .map_err(at("syncs.bill"))?;
-        sync.api_calls = calls.iter().map(|row| (row.get("kind"), row.get("calls"))).collect();
+        let calls = sqlx::query(
+            "-- syncs.bill\nSELECT kind, calls FROM sync_bill WHERE org_id = $1 AND sync_id = $2",
+        )
+        .bind(sync.org.uuid())
+        .bind(sync.id.uuid())
+        .fetch_all(&self.store.pool)
+        .await
+        .map_err(at("syncs.bill"))?;
+        sync.api_calls = calls
+            .iter()
+            .map(|row| (row.get("kind"), row.get("calls")))
+            .collect();
         Ok(sync)
     }
 

@@ -1,0 +1,99 @@
+//! Puts the crates together: store, queue, Salesforce, machine.
+
+use std::{sync::Arc, time::Duration};
+
+use nightshift_connections::Tokens;
+use nightshift_jobs::Machine;
+use nightshift_queue::Queue;
+use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Salesforce};
+use nightshift_store::{Keyring, Store, StoreError, StoreSettings};
+use nightshift_sync::SyncContext;
+use secrecy::SecretString;
+
+use crate::{config::Settings, error::CommandError};
+
+/// The keys of secrets at rest.
+pub fn keyring(settings: &Settings) -> Result<Keyring, CommandError> {
+    let missing = CommandError::Missing { key: "secrets.key", variable: "NIGHTSHIFT__SECRETS__KEY" };
+    Ok(Keyring::parse(settings.secrets.key.as_ref().ok_or(missing)?)?)
+}
+
+/// Connects to the configured database; one try, for commands.
+pub async fn store(settings: &Settings) -> Result<Store, CommandError> {
+    let missing = CommandError::Missing { key: "database.url", variable: "NIGHTSHIFT__DATABASE__URL" };
+    let url = settings.database.url.clone().ok_or(missing)?;
+    store_at(settings, url).await
+}
+
+/// Connects to a database at this address.
+pub async fn store_at(settings: &Settings, url: SecretString) -> Result<Store, CommandError> {
+    let store_settings = StoreSettings { max_connections: settings.database.max_connections, ..StoreSettings::new(url) };
+    Ok(Store::connect(&store_settings, keyring(settings)?).await?)
+}
+
+/// The same for a process: waits for the database, and for its migrations, with a word every few seconds.
+pub async fn store_with_patience(settings: &Settings) -> Result<Store, CommandError> {
+    let seconds = settings.database.start_patience_seconds;
+    let patience = async {
+        loop {
+            match store(settings).await {
+                Ok(store) => match store.migration_state().await {
+                    Ok(state) if state.applied >= state.wanted => return Ok(store),
+                    Ok(state) => tracing::warn!(
+                        "waiting for the migrations: the database has {}, this program wants {}; run nightshift migrate",
+                        state.applied,
+                        state.wanted
+                    ),
+                    Err(error) => tracing::warn!("waiting for the database: {}", error.detail()),
+                },
+                Err(CommandError::Store(error @ StoreError::Unavailable { .. })) => {
+                    tracing::warn!("waiting for the database: {}", error.detail());
+                }
+                Err(error) => return Err(error),
+            }
+            pause(Duration::from_secs(2)).await;
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(seconds), patience).await {
+        Ok(answer) => answer,
+        Err(_) => Err(CommandError::GaveUp {
+            thing: "the database (with its migrations)",
+            seconds,
+            hint: "check database.url, that the server runs, and nightshift migrate; nightshift doctor tells more",
+        }),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting at a process's start is no step")]
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Salesforce, under the host policy.
+pub fn salesforce(settings: &Settings) -> Result<Salesforce, CommandError> {
+    let http = Http::new(HttpSettings::default())?;
+    Ok(Salesforce::new(http, HostPolicy::new(&settings.salesforce.allowed_hosts)))
+}
+
+/// What runs jobs.
+pub fn machine(
+    settings: &Settings,
+    store: &Store,
+    queue: Arc<dyn Queue>,
+) -> Result<Arc<Machine<SyncContext>>, CommandError> {
+    let salesforce = salesforce(settings)?;
+    let tokens = Arc::new(Tokens::new(store.clone(), salesforce.oauth()));
+    let context = SyncContext::new(store.clone(), salesforce, tokens, settings.sync.clone());
+    Ok(Arc::new(Machine {
+        store: store.clone(),
+        queue,
+        registry: nightshift_sync::registry(),
+        context: Arc::new(context),
+        settings: settings.jobs.clone(),
+    }))
+}
+
+/// The name of this machine, for the table of processes.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}

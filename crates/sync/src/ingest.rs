@@ -1,0 +1,206 @@
+//! `ingest`: the zip of one retrieve, streamed: envelope, base64, zip, files, components, staged rows.
+//!
+//! Salesforce hands the zip over once, so nothing here can simply be tried again: a worker that died, a zip that is
+//! gone or broken go back to `retrieve` for the same part. Parsing runs on a blocking thread and hands what it finds
+//! through a small channel to the writer of staged rows, so memory holds one file and one chunk.
+
+mod read;
+
+use std::{collections::HashSet, time::Duration};
+
+use domain::{Class, ComponentKey, FailureCode, Kind, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold};
+use nightshift_archive::ArchiveError;
+use nightshift_domain as domain;
+use nightshift_jobs::{AfterDeath, Step, StepCx};
+use nightshift_metadata::{Assembled, Described, DescribedType, read_message};
+use nightshift_salesforce::{CallCounter, RetrieveMessage, SalesforceError, ZipAnswer, ZipDownload};
+use nightshift_store::staging::{Member, Role};
+
+use self::read::Item;
+use crate::{
+    context::{SyncContext, billed},
+    finish::finish_job,
+    payload::{BatchPart, IngestJob},
+    plan::polls::next_poll,
+    poll::{after_failure, async_id, stage_culprits},
+    retrieve::{members, retrieve_job, version},
+    trouble::Trouble,
+};
+
+/// How often a broken zip is asked for again.
+const BROKEN_MAX: u32 = 2;
+
+/// The step.
+pub struct Ingest;
+
+impl Step<SyncContext> for Ingest {
+    type Payload = IngestJob;
+    const KIND: Kind = Kind::new("ingest");
+    const CLASS: Class = Class::Ingest;
+    const LIMIT: Duration = Duration::from_secs(1_800);
+
+    async fn run(&self, cx: &mut StepCx<'_, SyncContext>, job: IngestJob) -> Result<Outcome, StepError> {
+        let id = async_id(&job.async_id)?;
+        let version = version(&job.part)?;
+        let (context, org) = (cx.context, cx.org);
+        let answer = billed(cx.bill.clone(), |calls: CallCounter| async move {
+            Ok(context.client(org, &calls, version).retrieve_zip(&id).await?)
+        })
+        .await?;
+        match answer {
+            ZipAnswer::Zip(download) => Ok(ingest(cx, job.part, download).await?),
+            ZipAnswer::Gone => Ok(again(job.part, FailureCode::ArchiveTruncated, "the zip was handed over before")?),
+            ZipAnswer::Failed(failure) => Ok(after_failure(cx, job.part, failure).await?),
+            ZipAnswer::NotReady(_) => {
+                let delay = next_poll(&cx.context.settings, cx.waits, &mut cx.rng);
+                let until = cx.now.checked_add(delay).unwrap_or(cx.now);
+                Ok(Outcome::Wait { until, why: WaitReason::SalesforceInProgress, payload: None })
+            }
+        }
+    }
+
+    /// The zip went with the worker: the part is retrieved anew.
+    fn after_death(&self, job: &IngestJob) -> AfterDeath {
+        AfterDeath::GoBack(retrieve_job(job.part.clone()))
+    }
+}
+
+/// Back to `retrieve`, a bounded number of times.
+fn again(part: BatchPart, code: FailureCode, why: &str) -> Result<Outcome, Trouble> {
+    if part.broken >= BROKEN_MAX {
+        let message = format!("the zip was unusable {} times: {why}", part.broken + 1);
+        return Err(Trouble::permanent(code, message));
+    }
+    Ok(Outcome::Again { from: retrieve_job(BatchPart { broken: part.broken + 1, ..part }) })
+}
+
+async fn ingest(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: BatchPart,
+    download: ZipDownload,
+) -> Result<Outcome, Trouble> {
+    let described = described(&part);
+    let ZipDownload { messages, reader, end, .. } = download;
+    let (send, mut items) = tokio::sync::mpsc::channel(32);
+    let thread_described = described.clone();
+    let thread = tokio::task::spawn_blocking(move || read::read(reader, &thread_described, &send));
+    let mut got = HashSet::new();
+    let mut staged = Ok(());
+    while let Some(item) = items.recv().await {
+        staged = stage(cx, item, &mut got).await;
+        if staged.is_err() {
+            break;
+        }
+    }
+    drop(items);
+    let read = thread.await.map_err(|_| Trouble::internal("the thread that reads a zip ended in a panic"))?;
+    staged?;
+    let later = match (end.wait().await, read) {
+        (Ok((_, messages)), Ok(())) => messages,
+        // the answer's own error is the cause; the reader's is its echo
+        (Err(error), _) => return broken_answer(part, error),
+        (_, Err(error)) => return broken_zip(part, &error),
+    };
+    let messages: Vec<RetrieveMessage> = messages.into_iter().chain(later).collect();
+    stage_culprits(cx, &part).await?;
+    stage_missing(cx, &part, &described, &messages, &got).await?;
+    cx.staging.flush().await?;
+    Ok(Outcome::Done { effects: vec![], next: vec![], last: Some(finish_job()) })
+}
+
+async fn stage(
+    cx: &mut StepCx<'_, SyncContext>,
+    item: Item,
+    got: &mut HashSet<ComponentKey>,
+) -> Result<(), Trouble> {
+    match item {
+        Item::Blob { hash, body, size } => cx.staging.blob(hash, body, size).await?,
+        Item::Assembled(Assembled::Member(member)) => {
+            cx.staging.component(&member.component).await?;
+            for child in &member.children {
+                cx.staging.component(child).await?;
+            }
+            for file in &member.files {
+                cx.staging.file(file).await?;
+            }
+            got.insert(member.component.key);
+        }
+        Item::Assembled(Assembled::Unreadable(lost)) => {
+            let detail = format!("{} in {}: {}", lost.error.code(), lost.path, lost.error);
+            let left_out = left_out(&lost.key, LeftOutReason::Unreadable, &detail);
+            cx.staging.left_out(&left_out).await?;
+            got.insert(lost.key);
+        }
+    }
+    Ok(())
+}
+
+/// Asked for and not delivered, with Salesforce's reason where it gives one.
+async fn stage_missing(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: &BatchPart,
+    described: &Described,
+    messages: &[RetrieveMessage],
+    got: &HashSet<ComponentKey>,
+) -> Result<(), Trouble> {
+    let told: Vec<_> = messages
+        .iter()
+        .filter_map(|message| read_message(&message.problem, message.file_name.as_deref(), described))
+        .collect();
+    let members = members(cx, part).await?;
+    for member in members.iter().filter(|member| member.role == Role::Asked && !got.contains(&member.key)) {
+        let reason = told.iter().find(|told| means(told.type_name.as_deref(), told.name.as_deref(), member));
+        let (reason, detail) = reason.map_or_else(
+            || (LeftOutReason::NotDelivered, "asked for, not delivered, and no word about it".to_owned()),
+            |told| (told.reason, told.detail.clone()),
+        );
+        // the fixed list names sets that this org may not have
+        let never_held = member.key.type_name == "StandardValueSet"
+            && !cx.context.store.dictionary().holds(cx.org, &member.key).await?;
+        if !never_held {
+            cx.staging.left_out(&left_out(&member.key, reason, &detail)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether Salesforce's words mean this member; case and escapes do not count, and a folder goes by its content's type.
+fn means(type_name: Option<&str>, name: Option<&str>, member: &Member) -> bool {
+    let same = |a: &str, b: &str| fold::fold(&fold::decode(a)) == fold::fold(&fold::decode(b));
+    let of_type = type_name.is_none_or(|type_name| {
+        same(type_name, &member.key.type_name)
+            || same(type_name, nightshift_metadata::request_type(&member.key.type_name))
+    });
+    of_type && name.is_some_and(|name| same(name, &member.key.name))
+}
+
+fn left_out(key: &ComponentKey, reason: LeftOutReason, detail: &str) -> LeftOut {
+    LeftOut { type_name: key.type_name.clone(), name: key.name.clone(), reason, detail: detail.to_owned() }
+}
+
+/// The network or the text was at fault while the zip came.
+fn broken_answer(part: BatchPart, error: SalesforceError) -> Result<Outcome, Trouble> {
+    let answer = error.step_error();
+    match answer.verdict {
+        Verdict::Reauthenticate | Verdict::Wait { .. } => Err(error.into()),
+        Verdict::Retry { .. } | Verdict::Permanent => again(part, answer.code, &answer.message),
+    }
+}
+
+fn broken_zip(part: BatchPart, error: &ArchiveError) -> Result<Outcome, Trouble> {
+    let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(FailureCode::ArchiveTruncated);
+    again(part, code, &error.to_string())
+}
+
+/// The types of this part that our registry does not know.
+fn described(part: &BatchPart) -> Described {
+    let types = part.unknown_types.iter().map(|unknown| DescribedType {
+        name: unknown.name.clone(),
+        directory: unknown.directory.clone(),
+        suffix: unknown.suffix.clone(),
+        in_folder: unknown.in_folder,
+        meta_file: unknown.meta_file,
+        children: vec![],
+    });
+    Described::new(types.collect())
+}

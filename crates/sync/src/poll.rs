@@ -1,0 +1,191 @@
+//! `poll`: asks once how far a retrieve is; never waits.
+//!
+//! *Pending* late is Salesforce's queue: wait. *InProgress* late may be the size: halve once, if other batches came
+//! through. *Failed* says why: halve, leave the culprit out, or ask once more. An error of the poll itself ends nothing.
+
+use std::time::Duration;
+
+use domain::{Class, FailureCode, Kind, Lane, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold};
+use nightshift_domain as domain;
+use nightshift_jobs::{Step, StepCx};
+use nightshift_salesforce::{AsyncId, CallCounter, RetrieveFailure, RetrieveStatus, Ruled, SalesforceError};
+
+use crate::{
+    context::{SyncContext, billed, sync_of},
+    finish::finish_job,
+    ingest::Ingest,
+    payload::{BatchPart, Culprit, IngestJob, PollJob},
+    plan::polls::next_poll,
+    retrieve::{members, retrieve_job, version},
+    trouble::Trouble,
+};
+
+/// More culprits than this do not fit a job's row; then the batch is halved instead.
+const CULPRITS_MAX: usize = 20;
+
+/// The step.
+pub struct Poll;
+
+impl Step<SyncContext> for Poll {
+    type Payload = PollJob;
+    const KIND: Kind = Kind::new("poll");
+    const CLASS: Class = Class::Poll;
+    const LIMIT: Duration = Duration::from_secs(120);
+
+    async fn run(&self, cx: &mut StepCx<'_, SyncContext>, job: PollJob) -> Result<Outcome, StepError> {
+        let id = async_id(&job.async_id)?;
+        let version = version(&job.part)?;
+        let (context, org) = (cx.context, cx.org);
+        let status = billed(cx.bill.clone(), |calls: CallCounter| async move {
+            Ok(context.client(org, &calls, version).retrieve_status(&id).await?)
+        })
+        .await;
+        match status {
+            Ok(RetrieveStatus::Succeeded { .. }) => {
+                let ingest = IngestJob { part: job.part, async_id: job.async_id };
+                let next = <Ingest as Step<SyncContext>>::job(&ingest).in_lane(Lane::Holds);
+                Ok(Outcome::done(vec![], vec![next]))
+            }
+            Ok(RetrieveStatus::Failed(failure)) => Ok(after_failure(cx, job.part, failure).await?),
+            Ok(RetrieveStatus::Pending) => Ok(wait(cx, WaitReason::SalesforcePending, None)),
+            Ok(RetrieveStatus::InProgress) => Ok(in_progress(cx, job).await?),
+            Err(Trouble::Salesforce(error)) => not_answered(cx, &error),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+pub(crate) fn async_id(text: &str) -> Result<AsyncId, Trouble> {
+    AsyncId::new(text).ok_or_else(|| Trouble::internal("the job's retrieve id cannot be read"))
+}
+
+/// The retrieve goes on whatever happened to the question; only what needs a person ends it.
+fn not_answered(cx: &mut StepCx<'_, SyncContext>, error: &SalesforceError) -> Result<Outcome, StepError> {
+    let answer = error.step_error();
+    match answer.verdict {
+        Verdict::Retry { .. } => {
+            tracing::info!(org.id = %cx.org, "a poll got no answer: {}", answer.message);
+            Ok(wait(cx, WaitReason::SalesforceInProgress, None))
+        }
+        _ => Err(answer),
+    }
+}
+
+fn wait(cx: &mut StepCx<'_, SyncContext>, why: WaitReason, payload: Option<serde_json::Value>) -> Outcome {
+    let delay = next_poll(&cx.context.settings, cx.waits + 1, &mut cx.rng);
+    Outcome::Wait { until: cx.now.checked_add(delay).unwrap_or(cx.now), why, payload }
+}
+
+async fn in_progress(cx: &mut StepCx<'_, SyncContext>, job: PollJob) -> Result<Outcome, Trouble> {
+    let Some(since) = job.in_progress_since else {
+        let job = PollJob { in_progress_since: Some(cx.now), ..job };
+        let payload = serde_json::to_value(&job).ok();
+        return Ok(wait(cx, WaitReason::SalesforceInProgress, payload));
+    };
+    let deadline = since.checked_add(cx.context.settings.poll_deadline()).unwrap_or(since);
+    if cx.now < deadline {
+        return Ok(wait(cx, WaitReason::SalesforceInProgress, None));
+    }
+    let size_may_be_the_cause = cx.context.store.syncs().has_ingested(cx.org, sync_of(cx)?).await?;
+    let halves = job.part.halves().filter(|_| size_may_be_the_cause && job.part.late == 0);
+    match halves {
+        Some(halves) => Ok(Outcome::Split {
+            halves: halves.map(|part| retrieve_job(BatchPart { late: part.late + 1, ..part })),
+        }),
+        None => {
+            let minutes = cx.context.settings.poll_deadline_seconds / 60;
+            let message = format!("retrieve {} was not finished after {minutes} minutes of work", job.async_id);
+            Err(Trouble::permanent(FailureCode::PollingTimedOut, message))
+        }
+    }
+}
+
+/// Salesforce ended the retrieve without a zip.
+pub(crate) async fn after_failure(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: BatchPart,
+    failure: RetrieveFailure,
+) -> Result<Outcome, Trouble> {
+    let error = SalesforceError::from(failure);
+    match error.ruling().ruled {
+        Ruled::Split | Ruled::LeaveOut(None) => halves_or_gap(cx, part, Some(&error)).await,
+        Ruled::LeaveOut(Some(named)) => {
+            let culprits = named_in(cx, &part, &named, &error).await?;
+            if culprits.is_empty() || culprits.len() + part.culprits.len() > CULPRITS_MAX {
+                return halves_or_gap(cx, part, Some(&error)).await;
+            }
+            let mut part = part;
+            part.culprits.extend(culprits);
+            Ok(Outcome::Again { from: retrieve_job(part) })
+        }
+        Ruled::Step(Verdict::Retry { .. }) if !part.asked_again => {
+            Ok(Outcome::Again { from: retrieve_job(BatchPart { asked_again: true, ..part }) })
+        }
+        Ruled::Step(Verdict::Retry { .. }) => halves_or_gap(cx, part, Some(&error)).await,
+        Ruled::Step(_) => Err(error.into()),
+    }
+}
+
+/// The members that Salesforce's words mean, found without regard to case.
+async fn named_in(
+    cx: &StepCx<'_, SyncContext>,
+    part: &BatchPart,
+    named: &nightshift_salesforce::Culprit,
+    error: &SalesforceError,
+) -> Result<Vec<Culprit>, Trouble> {
+    let same = |a: &str, b: &str| fold::fold(&fold::decode(a)) == fold::fold(&fold::decode(b));
+    let means = |name: &str| named.name.as_deref().is_none_or(|wanted| same(name, wanted));
+    let members = members(cx, part).await?;
+    Ok(members
+        .into_iter()
+        .filter(|member| same(&member.key.type_name, &named.type_name) && means(&member.key.name))
+        .map(|member| Culprit {
+            type_name: member.key.type_name,
+            name: member.key.name,
+            reason: LeftOutReason::CannotBeLoaded,
+            detail: error.to_string().chars().take(300).collect(),
+        })
+        .collect())
+}
+
+/// Halves a part; a single member becomes a gap, and the sync goes on without it.
+pub(crate) async fn halves_or_gap(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: BatchPart,
+    error: Option<&SalesforceError>,
+) -> Result<Outcome, Trouble> {
+    let alone = members(cx, &part).await?;
+    if error.is_some() && let Some(halves) = part.halves() {
+        return Ok(Outcome::Split { halves: halves.map(|half| retrieve_job(BatchPart { asked_again: false, ..half })) });
+    }
+    stage_culprits(cx, &part).await?;
+    if let Some(error) = error {
+        let asked = alone.iter().filter(|member| member.role == nightshift_store::staging::Role::Asked);
+        let words: String = error.to_string().chars().take(1_000).collect();
+        for member in asked {
+            let left_out = LeftOut {
+                type_name: member.key.type_name.clone(),
+                name: member.key.name.clone(),
+                reason: LeftOutReason::Poisonous,
+                detail: words.clone(),
+            };
+            cx.staging.left_out(&left_out).await?;
+        }
+    }
+    cx.staging.flush().await?;
+    Ok(Outcome::Done { effects: vec![], next: vec![], last: Some(finish_job()) })
+}
+
+/// Culprits that were named on the way are gaps of the sync.
+pub(crate) async fn stage_culprits(cx: &mut StepCx<'_, SyncContext>, part: &BatchPart) -> Result<(), Trouble> {
+    for culprit in &part.culprits {
+        let left_out = LeftOut {
+            type_name: culprit.type_name.clone(),
+            name: culprit.name.clone(),
+            reason: culprit.reason,
+            detail: culprit.detail.clone(),
+        };
+        cx.staging.left_out(&left_out).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `start`: who answers, which version is spoken, what is left of the day's requests.
+//!
+//! A sandbox that was refreshed answers under a new organization id: then nothing is written and the sync fails with a
+//! code of its own, for a person to decide.
+
+use std::time::Duration;
+
+use domain::{Class, Effect, FailureCode, Kind, OrgFacts, Outcome, StepError, Verdict, WaitReason};
+use nightshift_domain as domain;
+use nightshift_jobs::{Step, StepCx};
+use nightshift_salesforce::{ApiVersion, CallCounter};
+
+use crate::{
+    context::{SyncContext, billed},
+    inventory::Inventory,
+    payload::{InventoryJob, StartJob},
+    trouble::Trouble,
+};
+
+/// A sync does not begin with fewer requests left than this: an inventory alone takes some hundred.
+const REQUESTS_MIN: i64 = 500;
+/// How long it waits for the day's allowance to come back before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1_800);
+
+/// The step.
+pub struct Start;
+
+impl Step<SyncContext> for Start {
+    type Payload = StartJob;
+    const KIND: Kind = Kind::new(crate::context::FIRST_STEP);
+    const CLASS: Class = Class::Control;
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    async fn run(&self, cx: &mut StepCx<'_, SyncContext>, _: StartJob) -> Result<Outcome, StepError> {
+        let (context, org) = (cx.context, cx.org);
+        Ok(billed(cx.bill.clone(), |calls| start(context, org, calls)).await?)
+    }
+}
+
+async fn start(context: &SyncContext, org: domain::OrgId, calls: CallCounter) -> Result<Outcome, Trouble> {
+    let client = context.client(org, &calls, ApiVersion::NEWEST_TESTED);
+    let version = client.choose_version().await?;
+    let client = client.at(version);
+    let organization = client.organization().await?;
+    let connected = context.store.orgs().show(org).await?.organization_id;
+    if organization.id != connected {
+        let message = format!(
+            "organization {} answers, the org was connected to {connected}; nothing was written",
+            organization.id
+        );
+        return Err(Trouble::permanent(FailureCode::OtherOrg, message));
+    }
+    let left = client.limits().await?.daily_api_requests();
+    if let Some(limit) = left.filter(|limit| limit.remaining < REQUESTS_MIN.min(limit.max / 5)) {
+        return Err(Trouble::Judged(StepError {
+            code: FailureCode::RequestLimitExceeded,
+            verdict: Verdict::Wait { why: WaitReason::RequestLimit, after: LOOK_AGAIN },
+            message: format!("only {} of {} daily requests are left", limit.remaining, limit.max),
+            evidence: [].into(),
+        }));
+    }
+    let facts = OrgFacts {
+        organization_id: organization.id,
+        instance_name: organization.instance_name,
+        edition: organization.organization_type,
+        is_sandbox: organization.is_sandbox,
+        api_version: version.to_string(),
+    };
+    let next = <Inventory as Step<SyncContext>>::job(&InventoryJob { api_version: version.to_string() });
+    Ok(Outcome::done(vec![Effect::OrgFacts(facts)], vec![next]))
+}

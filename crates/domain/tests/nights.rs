@@ -1,4 +1,5 @@
 //! Every zone, every night of 2024 to 2040: exactly one run, inside its window, whatever the clocks do.
+#![allow(clippy::unwrap_used, reason = "tests say by their names what must hold")]
 
 use std::collections::BTreeMap;
 

@@ -112,7 +112,7 @@ impl<'d> Assembler<'d> {
     /// Takes one file; `path` may begin with `unpackaged/`.
     pub fn file(&mut self, path: &str, bytes: &[u8]) -> Taken {
         let named = name_of(path, self.described);
-        if named.role == Role::PackageXml {
+        if matches!(named.role, Role::PackageXml | Role::Stray) {
             return Taken::default();
         }
         let path = below_unpackaged(path);

@@ -27,6 +27,8 @@ pub enum Role {
     Folder,
     /// The list of what came; no component.
     PackageXml,
+    /// A `-meta.xml` beside a file that is XML itself: some trees carry one, it says nothing and is no component.
+    Stray,
     /// Of a type that the registry does not know: kept as it is.
     Opaque,
 }
@@ -131,6 +133,7 @@ fn file_of(info: &'static TypeInfo, full_name: &str, is_meta: bool) -> Named {
             Some(info),
             Some(2),
         ),
+        (TypeKind::Single, true) => named(info.name, full_name, Role::Stray, "meta", Some(info), Some(1)),
         // Some types put the one file into a directory of its own name (territory2Models/M/M.territory2Model).
         _ => {
             let name = match full_name.split_once('/') {

@@ -29,7 +29,10 @@ pub(crate) fn compare<R: Read>(
     first: u32,
     mut entries: HashMap<Vec<u8>, Facts>,
 ) -> Result<(), ArchiveError> {
-    let corrupt = |reason| ArchiveError::Corrupt { name: PLACE.to_owned(), reason };
+    let corrupt = |reason| ArchiveError::Corrupt {
+        name: PLACE.to_owned(),
+        reason,
+    };
     let total = entries.len() as u64;
     let mut signature = first;
     loop {
@@ -49,7 +52,11 @@ pub(crate) fn compare<R: Read>(
             }
             END => {
                 end(input, total)?;
-                return if entries.is_empty() { Ok(()) } else { Err(corrupt("an entry is missing from it")) };
+                return if entries.is_empty() {
+                    Ok(())
+                } else {
+                    Err(corrupt("an entry is missing from it"))
+                };
             }
             _ => return Err(corrupt("bytes that are no record")),
         }
@@ -67,10 +74,19 @@ fn record<R: Read>(input: &mut Input<R>, entries: &mut HashMap<Vec<u8>, Facts>) 
     input.bytes(usize::from(u16_at(28)), PLACE)?;
     let shown = String::from_utf8_lossy(&name).escape_debug().to_string();
     let Some(facts) = entries.remove(&name) else {
-        return Err(ArchiveError::Corrupt { name: shown, reason: "the central directory names it, the zip has no such entry" });
+        return Err(ArchiveError::Corrupt {
+            name: shown,
+            reason: "the central directory names it, the zip has no such entry",
+        });
     };
     let mut wide = wide_sizes(&extra).into_iter();
-    let mut size = |narrow: u32| if narrow == u32::MAX { wide.next() } else { Some(u64::from(narrow)) };
+    let mut size = |narrow: u32| {
+        if narrow == u32::MAX {
+            wide.next()
+        } else {
+            Some(u64::from(narrow))
+        }
+    };
     let (unpacked, compressed) = (size(unpacked), size(compressed));
     if facts.crc != crc || Some(facts.unpacked) != unpacked || Some(facts.compressed) != compressed {
         let reason = "the central directory gives another checksum or size";
@@ -83,11 +99,17 @@ fn end<R: Read>(input: &mut Input<R>, total: u64) -> Result<(), ArchiveError> {
     let record = input.bytes(18, PLACE)?;
     let u16_at = |at: usize| u16::from_le_bytes([record[at], record[at + 1]]);
     if u16_at(0) != 0 || u16_at(2) != 0 {
-        return Err(ArchiveError::Unsupported { name: String::new(), feature: "a zip of several disks" });
+        return Err(ArchiveError::Unsupported {
+            name: String::new(),
+            feature: "a zip of several disks",
+        });
     }
     let count = u16_at(6);
     if count != u16::MAX && u64::from(count) != total {
-        return Err(ArchiveError::Corrupt { name: PLACE.to_owned(), reason: "it counts other entries than there are" });
+        return Err(ArchiveError::Corrupt {
+            name: PLACE.to_owned(),
+            reason: "it counts other entries than there are",
+        });
     }
     input.bytes(usize::from(u16_at(16)), "the comment")?;
     Ok(())
@@ -96,8 +118,13 @@ fn end<R: Read>(input: &mut Input<R>, total: u64) -> Result<(), ArchiveError> {
 /// The 64-bit numbers of a zip64 extra field, in their order.
 pub(crate) fn wide_sizes(mut extra: &[u8]) -> Vec<u64> {
     while let [a, b, c, d, rest @ ..] = extra {
-        let (id, length) = (u16::from_le_bytes([*a, *b]), usize::from(u16::from_le_bytes([*c, *d])));
-        let Some((field, after)) = rest.split_at_checked(length) else { break };
+        let (id, length) = (
+            u16::from_le_bytes([*a, *b]),
+            usize::from(u16::from_le_bytes([*c, *d])),
+        );
+        let Some((field, after)) = rest.split_at_checked(length) else {
+            break;
+        };
         if id == 1 {
             let (numbers, _) = field.as_chunks::<8>();
             return numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();

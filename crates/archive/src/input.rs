@@ -18,7 +18,14 @@ pub(crate) struct Input<R> {
 
 impl<R: Read> Input<R> {
     pub(crate) fn new(source: R, limit: u64) -> Self {
-        Self { source, buffer: vec![0; BLOCK], start: 0, end: 0, taken: 0, limit }
+        Self {
+            source,
+            buffer: vec![0; BLOCK],
+            start: 0,
+            end: 0,
+            taken: 0,
+            limit,
+        }
     }
 
     /// Bytes taken so far.
@@ -43,7 +50,11 @@ impl<R: Read> Input<R> {
     pub(crate) fn consume(&mut self, n: usize) -> Result<(), ArchiveError> {
         self.start += n;
         self.taken += n as u64;
-        if self.taken > self.limit { Err(ArchiveError::TooLarge(self.limit)) } else { Ok(()) }
+        if self.taken > self.limit {
+            Err(ArchiveError::TooLarge(self.limit))
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes exactly as many bytes as `into` has; `place` names where the stream would break off.

@@ -4,12 +4,23 @@ use crate::{error::ArchiveError, limits::Limits};
 
 /// Checks a raw name.
 pub(crate) fn check(raw: &[u8], limits: &Limits) -> Result<String, ArchiveError> {
-    let shown = || String::from_utf8_lossy(&raw[..raw.len().min(200)]).escape_debug().to_string();
-    let bad = |reason| Err(ArchiveError::BadPath { name: shown(), reason });
+    let shown = || {
+        String::from_utf8_lossy(&raw[..raw.len().min(200)])
+            .escape_debug()
+            .to_string()
+    };
+    let bad = |reason| {
+        Err(ArchiveError::BadPath {
+            name: shown(),
+            reason,
+        })
+    };
     if raw.is_empty() || raw.len() > limits.name_bytes {
         return bad("empty or too long");
     }
-    let Ok(name) = std::str::from_utf8(raw) else { return bad("no UTF-8") };
+    let Ok(name) = std::str::from_utf8(raw) else {
+        return bad("no UTF-8");
+    };
     if name.chars().any(char::is_control) {
         return bad("a control character");
     }

@@ -90,7 +90,10 @@ impl<R: Read> ArchiveReader<R> {
                 return Ok(Some(name));
             }
             if !into.is_empty() {
-                return Err(ArchiveError::Corrupt { name, reason: "a folder with content" });
+                return Err(ArchiveError::Corrupt {
+                    name,
+                    reason: "a folder with content",
+                });
             }
         }
         Ok(None)
@@ -98,7 +101,11 @@ impl<R: Read> ArchiveReader<R> {
 
     /// What was read; whole after `next_entry` gave `None`.
     pub fn summary(&self) -> Summary {
-        Summary { entries: self.seen, unpacked: self.unpacked, alike: self.alike.clone() }
+        Summary {
+            entries: self.seen,
+            unpacked: self.unpacked,
+            alike: self.alike.clone(),
+        }
     }
 
     fn entry(&mut self, into: &mut Vec<u8>) -> Result<String, ArchiveError> {
@@ -113,15 +120,21 @@ impl<R: Read> ArchiveReader<R> {
         }
         let mut crc = Crc::new();
         crc.update(into);
-        let facts =
-            Facts { crc: crc.sum(), compressed: self.input.taken() - before, unpacked: into.len() as u64 };
+        let facts = Facts {
+            crc: crc.sum(),
+            compressed: self.input.taken() - before,
+            unpacked: into.len() as u64,
+        };
         self.check(&header, facts)?;
         self.unpacked += facts.unpacked;
         if self.unpacked > self.limits.unpacked_bytes {
             return Err(ArchiveError::TooLarge(self.limits.unpacked_bytes));
         }
         if self.unpacked > RATIO_FROM && self.unpacked / self.limits.ratio > self.input.taken() {
-            return Err(ArchiveError::Bomb { name: header.name, ratio: self.limits.ratio });
+            return Err(ArchiveError::Bomb {
+                name: header.name,
+                ratio: self.limits.ratio,
+            });
         }
         self.entries.insert(header.raw_name, facts);
         Ok(header.name)
@@ -144,7 +157,11 @@ impl<R: Read> ArchiveReader<R> {
         let wide = wide_sizes(&extra);
         let mut numbers = wide.iter().copied();
         let mut size = |narrow: u32| {
-            if narrow == u32::MAX { numbers.next().unwrap_or(u64::from(narrow)) } else { u64::from(narrow) }
+            if narrow == u32::MAX {
+                numbers.next().unwrap_or(u64::from(narrow))
+            } else {
+                u64::from(narrow)
+            }
         };
         let (unpacked, compressed) = (size(narrow_unpacked), size(narrow_compressed));
         Ok(Header {
@@ -231,13 +248,19 @@ impl<R: Read> ArchiveReader<R> {
         }
         let compressed = self.input.taken() - before;
         if unpacked > RATIO_FROM && (unpacked - RATIO_FROM) / self.limits.ratio > compressed {
-            return Err(ArchiveError::Bomb { name: header.name.clone(), ratio: self.limits.ratio });
+            return Err(ArchiveError::Bomb {
+                name: header.name.clone(),
+                ratio: self.limits.ratio,
+            });
         }
         Ok(())
     }
 
     fn too_large(&self, header: &Header) -> ArchiveError {
-        ArchiveError::EntryTooLarge { name: header.name.clone(), limit: self.limits.entry_bytes }
+        ArchiveError::EntryTooLarge {
+            name: header.name.clone(),
+            limit: self.limits.entry_bytes,
+        }
     }
 
     /// What was read against what the header, or the descriptor behind the data, says.
@@ -281,7 +304,11 @@ impl<R: Read> ArchiveReader<R> {
     }
 }
 
-fn compare(header: &Header, facts: Facts, (crc, compressed, unpacked): (u32, u64, u64)) -> Result<(), ArchiveError> {
+fn compare(
+    header: &Header,
+    facts: Facts,
+    (crc, compressed, unpacked): (u32, u64, u64),
+) -> Result<(), ArchiveError> {
     if facts.crc != crc {
         return Err(corrupt(&header.name, "its checksum does not fit"));
     }
@@ -292,9 +319,15 @@ fn compare(header: &Header, facts: Facts, (crc, compressed, unpacked): (u32, u64
 }
 
 fn corrupt(name: &str, reason: &'static str) -> ArchiveError {
-    ArchiveError::Corrupt { name: name.to_owned(), reason }
+    ArchiveError::Corrupt {
+        name: name.to_owned(),
+        reason,
+    }
 }
 
 fn unsupported(name: &str, feature: &'static str) -> ArchiveError {
-    ArchiveError::Unsupported { name: name.to_owned(), feature }
+    ArchiveError::Unsupported {
+        name: name.to_owned(),
+        feature,
+    }
 }

@@ -123,12 +123,18 @@ pub async fn reauthenticate(
     let app = (client_id.as_str(), client_secret.as_ref());
     let answer = prove(salesforce, &login_url, app, &refresh_token, &calls).await?;
     if answer.organization_id != org.organization_id {
-        let (found, wanted) = (answer.organization_id.to_string(), org.organization_id.to_string());
+        let (found, wanted) = (
+            answer.organization_id.to_string(),
+            org.organization_id.to_string(),
+        );
         return Err(ConnectError::OtherOrg { found, wanted });
     }
     let refresh_token = answer.refresh_token.unwrap_or(refresh_token);
     let instance_url = answer.instance_url.to_string();
-    Ok(store.connections().reauthenticate(org.id, &refresh_token, &answer.access_token, &instance_url).await?)
+    Ok(store
+        .connections()
+        .reauthenticate(org.id, &refresh_token, &answer.access_token, &instance_url)
+        .await?)
 }
 
 async fn prove(
@@ -139,7 +145,12 @@ async fn prove(
     calls: &CallCounter,
 ) -> Result<TokenAnswer, ConnectError> {
     let address = salesforce.hosts().origin(login_url)?;
-    let request = RefreshRequest { address: &address, client_id, client_secret, refresh_token };
+    let request = RefreshRequest {
+        address: &address,
+        client_id,
+        client_secret,
+        refresh_token,
+    };
     Ok(salesforce.oauth().refresh(&request, calls).await?)
 }
 
@@ -155,7 +166,12 @@ async fn read_organization(
         generation: TokenGeneration(0),
     };
     let nobody = OrgId::from_uuid(uuid::Uuid::nil());
-    let client = salesforce.client(nobody, Arc::new(JustGiven(session)), calls, ApiVersion::NEWEST_TESTED);
+    let client = salesforce.client(
+        nobody,
+        Arc::new(JustGiven(session)),
+        calls,
+        ApiVersion::NEWEST_TESTED,
+    );
     let version = client.choose_version().await?;
     Ok(client.at(version).organization().await?)
 }
@@ -182,7 +198,9 @@ async fn draw(
     let offset_minutes = i64::from(zone.time_zone().to_offset(now).seconds()) / 60;
     let busy = |minute: LocalMinute| {
         let utc = (i64::from(minute.minutes()) - offset_minutes).rem_euclid(i64::from(LocalMinute::DAY));
-        load.iter().find(|(at, _)| i64::from(*at) == utc).map_or(0, |(_, orgs)| *orgs)
+        load.iter()
+            .find(|(at, _)| i64::from(*at) == utc)
+            .map_or(0, |(_, orgs)| *orgs)
     };
     Ok(Schedule::new(zone, window, draw_slot(draws, busy), Days::ALL)?)
 }

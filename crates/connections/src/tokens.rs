@@ -45,20 +45,35 @@ impl Tokens {
         stale: Option<StoredGeneration>,
         calls: &CallCounter,
     ) -> Result<Session, TokenError> {
-        match self.store.connections().begin_refresh(org, stale, HOLD).await.map_err(stored)? {
+        match self
+            .store
+            .connections()
+            .begin_refresh(org, stale, HOLD)
+            .await
+            .map_err(stored)?
+        {
             Begun::StillGood(token) => session(token),
             Begun::SomebodyElse { .. } => Err(TokenError::BeingRefreshed { after: LOOK_AGAIN }),
             Begun::Ours(refresh) => self.refreshed(org, *refresh, calls).await,
         }
     }
 
-    async fn refreshed(&self, org: OrgId, refresh: Refresh, calls: &CallCounter) -> Result<Session, TokenError> {
+    async fn refreshed(
+        &self,
+        org: OrgId,
+        refresh: Refresh,
+        calls: &CallCounter,
+    ) -> Result<Session, TokenError> {
         let answer = self.ask(&refresh, calls).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 let code = needs_a_person(&error);
-                self.store.connections().fail_refresh(refresh, code).await.map_err(stored)?;
+                self.store
+                    .connections()
+                    .fail_refresh(refresh, code)
+                    .await
+                    .map_err(stored)?;
                 return Err(error.into());
             }
         };
@@ -69,7 +84,12 @@ impl Tokens {
             instance_url: answer.instance_url.to_string(),
         };
         let other = answer.organization_id != refresh.organization_id;
-        let token = self.store.connections().end_refresh(refresh, &brought).await.map_err(stored)?;
+        let token = self
+            .store
+            .connections()
+            .end_refresh(refresh, &brought)
+            .await
+            .map_err(stored)?;
         if other {
             tracing::warn!(org.id = %org, "another organization answered the token refresh");
         }
@@ -118,7 +138,10 @@ fn needs_a_person(error: &SalesforceError) -> Option<FailureCode> {
 }
 
 fn session(token: StoredToken) -> Result<Session, TokenError> {
-    let instance_url = token.instance_url.parse().map_err(|error: url::ParseError| TokenError::Store(error.into()))?;
+    let instance_url = token
+        .instance_url
+        .parse()
+        .map_err(|error: url::ParseError| TokenError::Store(error.into()))?;
     Ok(Session {
         instance_url,
         access_token: token.access_token,

@@ -26,10 +26,10 @@ pub async fn admit_sync(
     traceparent: Option<&str>,
 ) -> Result<AdmissionAnswer, JobsError> {
     let answer = store.syncs().admit(request, patience, first, traceparent).await?;
-    if let (Some(queue), AdmissionAnswer::Opened { .. }) = (queue, &answer) {
-        if let Err(error) = announce(store, queue, settings, Some(request.org)).await {
-            tracing::warn!(%error, "could not announce a new sync; the sweep will");
-        }
+    if let (Some(queue), AdmissionAnswer::Opened { .. }) = (queue, &answer)
+        && let Err(error) = announce(store, queue, settings, Some(request.org)).await
+    {
+        tracing::warn!(%error, "could not announce a new sync; the sweep will");
     }
     Ok(answer)
 }

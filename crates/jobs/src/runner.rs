@@ -54,7 +54,7 @@ pub enum Ran {
 
 /// How a run ended.
 enum Ended {
-    Answered(Result<domain::Outcome, StepError>),
+    Answered(Box<Result<domain::Outcome, StepError>>),
     LeaseLost,
     Stopped,
 }
@@ -91,7 +91,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let settling = match self.before_running(&claimed) {
             Some(settling) => settling,
             None => match self.run_step(&claimed, &spent, stop).await? {
-                Ended::Answered(answer) => self.decide(answer, &claimed, started),
+                Ended::Answered(answer) => self.decide(*answer, &claimed, started),
                 Ended::Stopped => Settling::Release,
                 Ended::LeaseLost => {
                     events::lease_lost(org, job, &kind);
@@ -179,7 +179,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
         }
         let run = run_limited(step, &mut cx, claimed);
         tokio::select! {
-            answer = run => Ok(Ended::Answered(answer)),
+            answer = run => Ok(Ended::Answered(Box::new(answer))),
             () = self.keep_alive(claimed) => Ok(Ended::LeaseLost),
             () = stop.cancelled() => Ok(Ended::Stopped),
         }
@@ -190,7 +190,6 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let every = self.settings.lease() / 3;
         let mut extended = Instant::now();
         loop {
-            #[expect(clippy::disallowed_methods, reason = "the heartbeat is no step")]
             tokio::time::sleep(every).await;
             match self
                 .store
@@ -294,10 +293,6 @@ fn tell(org: OrgId, claimed: &Claimed, settling: &Settling) {
 }
 
 /// The process's own randomness: the one place of this crate that draws a seed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "seeds the generator that steps get from their context"
-)]
 fn rng() -> rand::rngs::ThreadRng {
     rand::rng()
 }

@@ -63,8 +63,6 @@ pub async fn store_with_patience(settings: &Settings) -> Result<Store, CommandEr
         }),
     }
 }
-
-#[expect(clippy::disallowed_methods, reason = "waiting at a process's start is no step")]
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }

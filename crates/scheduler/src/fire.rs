@@ -88,7 +88,11 @@ impl Firer {
         let now = parts.store.now().await?;
         let full_every = parts.full_every_nights;
         let decide = |due: &DueOrg, instant: Timestamp| decide(due, instant, now, full_every);
-        let fired = parts.store.nights().fire(instant, parts.fire_batch, &parts.first, decide).await?;
+        let fired = parts
+            .store
+            .nights()
+            .fire(instant, parts.fire_batch, &parts.first, decide)
+            .await?;
         let retried = parts.store.nights().retry(parts.fire_batch, &parts.first).await?;
         tell(&fired, retried.len());
         for org in fired.started.iter().chain(&retried) {
@@ -97,11 +101,13 @@ impl Firer {
                 break;
             }
         }
-        Ok(FireReport { started: fired.started.len(), retried: retried.len(), seen: fired.seen })
+        Ok(FireReport {
+            started: fired.started.len(),
+            retried: retried.len(),
+            seen: fired.seen,
+        })
     }
 }
-
-#[expect(clippy::disallowed_methods, reason = "a scheduler's tick is no step")]
 async fn sleep(pause: Duration) {
     tokio::time::sleep(pause).await;
 }
@@ -120,7 +126,11 @@ fn decide(
     };
     let full = full_every > 0 && due.nights_since_full + 1 >= full_every;
     let mode = if full { Mode::Full } else { Mode::Incremental };
-    Ok(FireDecision { firing, mode, closes_at: now.checked_add(left).unwrap_or(now) })
+    Ok(FireDecision {
+        firing,
+        mode,
+        closes_at: now.checked_add(left).unwrap_or(now),
+    })
 }
 
 fn tell(fired: &Fired, retried: usize) {
@@ -151,8 +161,12 @@ mod tests {
     use super::*;
 
     fn due(nights_since_full: u32) -> DueOrg {
-        let schedule =
-            Schedule::new("Europe/Berlin".parse().unwrap(), Window::NIGHT, "23:00".parse().unwrap(), Days::ALL);
+        let schedule = Schedule::new(
+            "Europe/Berlin".parse().unwrap(),
+            Window::NIGHT,
+            "23:00".parse().unwrap(),
+            Days::ALL,
+        );
         DueOrg {
             org: OrgId::from_uuid(uuid::Uuid::nil()),
             schedule: schedule.unwrap(),
@@ -174,8 +188,15 @@ mod tests {
     #[test]
     fn every_so_many_nights_everything_is_retrieved() {
         let instant: Timestamp = "2026-05-01T22:00:00Z".parse().unwrap();
-        for (nights, every, wanted) in [(26, 28, Mode::Incremental), (27, 28, Mode::Full), (99, 0, Mode::Incremental)] {
-            assert_eq!(decide(&due(nights), instant, instant, every).unwrap().mode, wanted);
+        for (nights, every, wanted) in [
+            (26, 28, Mode::Incremental),
+            (27, 28, Mode::Full),
+            (99, 0, Mode::Incremental),
+        ] {
+            assert_eq!(
+                decide(&due(nights), instant, instant, every).unwrap().mode,
+                wanted
+            );
         }
     }
 }

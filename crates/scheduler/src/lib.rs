@@ -53,7 +53,9 @@ pub async fn run(parts: SchedulerParts, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     tasks.spawn(Firer::new(parts.clone()).run(stop.clone()));
     tasks.spawn(serve_requests(parts.clone(), stop.clone()));
-    tasks.spawn(Sweeper::new(parts.store.clone(), Arc::clone(&parts.queue), parts.jobs.clone()).run(stop.clone()));
+    tasks.spawn(
+        Sweeper::new(parts.store.clone(), Arc::clone(&parts.queue), parts.jobs.clone()).run(stop.clone()),
+    );
     tasks.spawn(beat(parts.clone(), stop));
     while tasks.join_next().await.is_some() {}
     if let Err(error) = parts.store.processes().leave(parts.process).await {
@@ -68,7 +70,12 @@ async fn beat(parts: SchedulerParts, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = every.tick() => {}
         }
-        if let Err(error) = parts.store.processes().beat(parts.process, "scheduler", "", &parts.host).await {
+        if let Err(error) = parts
+            .store
+            .processes()
+            .beat(parts.process, "scheduler", "", &parts.host)
+            .await
+        {
             tracing::debug!(%error, "a beat did not reach the database");
         }
     }

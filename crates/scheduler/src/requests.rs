@@ -50,8 +50,6 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
         }
     }
 }
-
-#[expect(clippy::disallowed_methods, reason = "so that an outage makes no hot loop")]
 async fn pause() {
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 }
@@ -63,9 +61,10 @@ async fn serve(parts: &SchedulerParts, delivery: &RequestDelivery) -> Verdict {
     };
     match carry_out(parts, delivery, &request).await {
         Ok(verdict) => verdict,
-        Err(StoreError::NotFound { .. }) => {
-            Verdict::Dead(format!("unknown_org: there is no org {:?}; see nightshift org list", request.org))
-        }
+        Err(StoreError::NotFound { .. }) => Verdict::Dead(format!(
+            "unknown_org: there is no org {:?}; see nightshift org list",
+            request.org
+        )),
         Err(error) if error.is_transient() => {
             tracing::warn!(error = error.detail(), "a request waits for the database");
             Verdict::Back
@@ -85,11 +84,25 @@ async fn carry_out(
         return Ok(Verdict::Done);
     }
     let org = parts.store.orgs().find(&request.org).await?.id;
-    let wish = SyncRequest { org, mode: request.mode, door: Door::QueueMessage, reason: request.reason.clone() };
+    let wish = SyncRequest {
+        org,
+        mode: request.mode,
+        door: Door::QueueMessage,
+        reason: request.reason.clone(),
+    };
     let patience = Patience::For(parts.patience);
     let trace = delivery.traceparent.as_deref();
     let queue = Some(parts.queue.as_ref());
-    let answer = admit_sync(&parts.store, queue, &parts.jobs, &wish, patience, &parts.first, trace).await;
+    let answer = admit_sync(
+        &parts.store,
+        queue,
+        &parts.jobs,
+        &wish,
+        patience,
+        &parts.first,
+        trace,
+    )
+    .await;
     let sync = match answer {
         Ok(AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync }) => sync,
         Ok(AdmissionAnswer::Refused(why)) => return Ok(Verdict::Dead(format!("refused: {why}"))),
@@ -112,6 +125,11 @@ fn identity(delivery: &RequestDelivery, request: &RequestMessage) -> (String, Id
 }
 
 fn sha256(body: &[u8]) -> String {
+    use std::fmt::Write;
+
     use sha2::{Digest, Sha256};
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(body).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -116,7 +116,7 @@ pub(crate) fn at(statement: &'static str) -> impl Fn(sqlx::Error) -> StoreError 
 fn classify(statement: &'static str, source: sqlx::Error) -> StoreError {
     let code = source
         .as_database_error()
-        .and_then(|error| error.code().map(|code| code.into_owned()));
+        .and_then(|error| error.code().map(std::borrow::Cow::into_owned));
     match (&source, code.as_deref()) {
         (_, Some("40001" | "40P01" | "55P03")) => StoreError::Busy { statement, source },
         (_, Some(code)) if code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") => {

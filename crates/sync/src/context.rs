@@ -31,8 +31,18 @@ pub const FIRST_STEP: &str = "start";
 
 impl SyncContext {
     /// Puts the tools together.
-    pub fn new(store: Store, salesforce: Salesforce, tokens: Arc<dyn TokenSource>, settings: SyncSettings) -> Self {
-        Self { store, salesforce, tokens, settings }
+    pub fn new(
+        store: Store,
+        salesforce: Salesforce,
+        tokens: Arc<dyn TokenSource>,
+        settings: SyncSettings,
+    ) -> Self {
+        Self {
+            store,
+            salesforce,
+            tokens,
+            settings,
+        }
     }
 
     /// The job with which every sync begins.
@@ -42,7 +52,8 @@ impl SyncContext {
 
     /// A client for the step's org whose calls are counted on the step's bill.
     pub(crate) fn client(&self, org: OrgId, calls: &CallCounter, version: ApiVersion) -> Client {
-        self.salesforce.client(org, Arc::clone(&self.tokens), calls.clone(), version)
+        self.salesforce
+            .client(org, Arc::clone(&self.tokens), calls.clone(), version)
     }
 }
 
@@ -52,7 +63,10 @@ pub(crate) async fn billed<T, F: Future<Output = Result<T, Trouble>>>(
     work: impl FnOnce(CallCounter) -> F,
 ) -> Result<T, Trouble> {
     let calls = CallCounter::new();
-    let counted = Counted { bill, calls: calls.clone() };
+    let counted = Counted {
+        bill,
+        calls: calls.clone(),
+    };
     let result = work(calls).await;
     drop(counted);
     result
@@ -72,10 +86,17 @@ impl Drop for Counted {
 
 /// The sync that a step belongs to.
 pub(crate) fn sync_of<C>(cx: &StepCx<'_, C>) -> Result<SyncId, Trouble> {
-    cx.sync.ok_or_else(|| Trouble::internal("the job belongs to no sync"))
+    cx.sync
+        .ok_or_else(|| Trouble::internal("the job belongs to no sync"))
 }
 
 /// All steps of a sync, by name.
 pub fn registry() -> Registry<SyncContext> {
-    Registry::new().with(Start).with(Inventory).with(Retrieve).with(Poll).with(Ingest).with(Finish)
+    Registry::new()
+        .with(Start)
+        .with(Inventory)
+        .with(Retrieve)
+        .with(Poll)
+        .with(Ingest)
+        .with(Finish)
 }

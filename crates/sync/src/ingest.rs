@@ -8,7 +8,10 @@ mod read;
 
 use std::{collections::HashSet, time::Duration};
 
-use domain::{Class, ComponentKey, FailureCode, Kind, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold};
+use domain::{
+    Class, ComponentKey, FailureCode, Kind, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason,
+    fold,
+};
 use nightshift_archive::ArchiveError;
 use nightshift_domain as domain;
 use nightshift_jobs::{AfterDeath, Step, StepCx};
@@ -49,12 +52,20 @@ impl Step<SyncContext> for Ingest {
         .await?;
         match answer {
             ZipAnswer::Zip(download) => Ok(ingest(cx, job.part, download).await?),
-            ZipAnswer::Gone => Ok(again(job.part, FailureCode::ArchiveTruncated, "the zip was handed over before")?),
+            ZipAnswer::Gone => Ok(again(
+                job.part,
+                FailureCode::ArchiveTruncated,
+                "the zip was handed over before",
+            )?),
             ZipAnswer::Failed(failure) => Ok(after_failure(cx, job.part, failure).await?),
             ZipAnswer::NotReady(_) => {
                 let delay = next_poll(&cx.context.settings, cx.waits, &mut cx.rng);
                 let until = cx.now.checked_add(delay).unwrap_or(cx.now);
-                Ok(Outcome::Wait { until, why: WaitReason::SalesforceInProgress, payload: None })
+                Ok(Outcome::Wait {
+                    until,
+                    why: WaitReason::SalesforceInProgress,
+                    payload: None,
+                })
             }
         }
     }
@@ -71,7 +82,12 @@ fn again(part: BatchPart, code: FailureCode, why: &str) -> Result<Outcome, Troub
         let message = format!("the zip was unusable {} times: {why}", part.broken + 1);
         return Err(Trouble::permanent(code, message));
     }
-    Ok(Outcome::Again { from: retrieve_job(BatchPart { broken: part.broken + 1, ..part }) })
+    Ok(Outcome::Again {
+        from: retrieve_job(BatchPart {
+            broken: part.broken + 1,
+            ..part
+        }),
+    })
 }
 
 async fn ingest(
@@ -80,7 +96,12 @@ async fn ingest(
     download: ZipDownload,
 ) -> Result<Outcome, Trouble> {
     let described = described(&part);
-    let ZipDownload { messages, reader, end, .. } = download;
+    let ZipDownload {
+        messages,
+        reader,
+        end,
+        ..
+    } = download;
     let (send, mut items) = tokio::sync::mpsc::channel(32);
     let thread_described = described.clone();
     let thread = tokio::task::spawn_blocking(move || read::read(reader, &thread_described, &send));
@@ -93,7 +114,9 @@ async fn ingest(
         }
     }
     drop(items);
-    let read = thread.await.map_err(|_| Trouble::internal("the thread that reads a zip ended in a panic"))?;
+    let read = thread
+        .await
+        .map_err(|_| Trouble::internal("the thread that reads a zip ended in a panic"))?;
     staged?;
     let later = match (end.wait().await, read) {
         (Ok((_, messages)), Ok(())) => messages,
@@ -105,7 +128,11 @@ async fn ingest(
     stage_culprits(cx, &part).await?;
     stage_missing(cx, &part, &described, &messages, &got).await?;
     cx.staging.flush().await?;
-    Ok(Outcome::Done { effects: vec![], next: vec![], last: Some(finish_job()) })
+    Ok(Outcome::Done {
+        effects: vec![],
+        next: vec![],
+        last: Some(finish_job()),
+    })
 }
 
 async fn stage(
@@ -148,17 +175,29 @@ async fn stage_missing(
         .filter_map(|message| read_message(&message.problem, message.file_name.as_deref(), described))
         .collect();
     let members = members(cx, part).await?;
-    for member in members.iter().filter(|member| member.role == Role::Asked && !got.contains(&member.key)) {
-        let reason = told.iter().find(|told| means(told.type_name.as_deref(), told.name.as_deref(), member));
+    for member in members
+        .iter()
+        .filter(|member| member.role == Role::Asked && !got.contains(&member.key))
+    {
+        let reason = told
+            .iter()
+            .find(|told| means(told.type_name.as_deref(), told.name.as_deref(), member));
         let (reason, detail) = reason.map_or_else(
-            || (LeftOutReason::NotDelivered, "asked for, not delivered, and no word about it".to_owned()),
+            || {
+                (
+                    LeftOutReason::NotDelivered,
+                    "asked for, not delivered, and no word about it".to_owned(),
+                )
+            },
             |told| (told.reason, told.detail.clone()),
         );
         // the fixed list names sets that this org may not have
         let never_held = member.key.type_name == "StandardValueSet"
             && !cx.context.store.dictionary().holds(cx.org, &member.key).await?;
         if !never_held {
-            cx.staging.left_out(&left_out(&member.key, reason, &detail)).await?;
+            cx.staging
+                .left_out(&left_out(&member.key, reason, &detail))
+                .await?;
         }
     }
     Ok(())
@@ -169,13 +208,21 @@ fn means(type_name: Option<&str>, name: Option<&str>, member: &Member) -> bool {
     let same = |a: &str, b: &str| fold::fold(&fold::decode(a)) == fold::fold(&fold::decode(b));
     let of_type = type_name.is_none_or(|type_name| {
         same(type_name, &member.key.type_name)
-            || same(type_name, nightshift_metadata::request_type(&member.key.type_name))
+            || same(
+                type_name,
+                nightshift_metadata::request_type(&member.key.type_name),
+            )
     });
     of_type && name.is_some_and(|name| same(name, &member.key.name))
 }
 
 fn left_out(key: &ComponentKey, reason: LeftOutReason, detail: &str) -> LeftOut {
-    LeftOut { type_name: key.type_name.clone(), name: key.name.clone(), reason, detail: detail.to_owned() }
+    LeftOut {
+        type_name: key.type_name.clone(),
+        name: key.name.clone(),
+        reason,
+        detail: detail.to_owned(),
+    }
 }
 
 /// The network or the text was at fault while the zip came.
@@ -188,7 +235,10 @@ fn broken_answer(part: BatchPart, error: SalesforceError) -> Result<Outcome, Tro
 }
 
 fn broken_zip(part: BatchPart, error: &ArchiveError) -> Result<Outcome, Trouble> {
-    let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(FailureCode::ArchiveTruncated);
+    let code = error
+        .code()
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(FailureCode::ArchiveTruncated);
     again(part, code, &error.to_string())
 }
 

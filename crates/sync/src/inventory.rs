@@ -46,7 +46,10 @@ async fn inventory(
     calls: CallCounter,
 ) -> Result<Outcome, Trouble> {
     let sync = sync_of(cx)?;
-    let version = job.api_version.parse().map_err(|_| Trouble::internal("the job's API version cannot be read"))?;
+    let version = job
+        .api_version
+        .parse()
+        .map_err(|_| Trouble::internal("the job's API version cannot be read"))?;
     let client = cx.context.client(cx.org, &calls, version);
     let answer = client.describe_metadata().await?;
     let described = Described::new(answer.types.iter().map(described_type).collect());
@@ -59,8 +62,15 @@ async fn inventory(
     let plan = planning::plan(cx, sync, mode, &job.api_version, &described).await?;
     cx.staging.flush().await?;
     let mut effects = effects;
-    effects.push(Effect::Planned { asked: plan.asked, listed_at });
-    Ok(Outcome::Done { effects, next: plan.jobs, last: Some(finish_job()) })
+    effects.push(Effect::Planned {
+        asked: plan.asked,
+        listed_at,
+    });
+    Ok(Outcome::Done {
+        effects,
+        next: plan.jobs,
+        last: Some(finish_job()),
+    })
 }
 
 fn described_type(sent: &nightshift_salesforce::DescribedType) -> DescribedType {
@@ -81,7 +91,9 @@ async fn leave_out_by_rule(
 ) -> Result<Vec<String>, Trouble> {
     let mut wanted = Vec::new();
     for described in described.types() {
-        let rule = registry().by_name(&described.name).map_or(Retrieved::Yes, |info| info.retrieved);
+        let rule = registry()
+            .by_name(&described.name)
+            .map_or(Retrieved::Yes, |info| info.retrieved);
         let reason = match rule {
             Retrieved::Yes => {
                 wanted.push(described.name.clone());

@@ -125,7 +125,18 @@ impl BatchPart {
     /// Its halves; `None` for a single member.
     pub fn halves(&self) -> Option<[Self; 2]> {
         let middle = self.from + self.len() / 2;
-        (self.len() >= 2).then(|| [Self { to: middle, ..self.clone() }, Self { from: middle, ..self.clone() }])
+        (self.len() >= 2).then(|| {
+            [
+                Self {
+                    to: middle,
+                    ..self.clone()
+                },
+                Self {
+                    from: middle,
+                    ..self.clone()
+                },
+            ]
+        })
     }
 }
 
@@ -135,7 +146,17 @@ mod tests {
 
     #[test]
     fn halving_ends_at_one_member_and_loses_none() {
-        let part = BatchPart { api_version: "67.0".into(), batch: 1, from: 0, to: 7, broken: 0, late: 0, asked_again: false, unknown_types: vec![], culprits: vec![] };
+        let part = BatchPart {
+            api_version: "67.0".into(),
+            batch: 1,
+            from: 0,
+            to: 7,
+            broken: 0,
+            late: 0,
+            asked_again: false,
+            unknown_types: vec![],
+            culprits: vec![],
+        };
         let (mut parts, mut single) = (vec![part], vec![]);
         while let Some(part) = parts.pop() {
             match part.halves() {

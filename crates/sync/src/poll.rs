@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use domain::{Class, FailureCode, Kind, Lane, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold};
+use domain::{
+    Class, FailureCode, Kind, Lane, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold,
+};
 use nightshift_domain as domain;
 use nightshift_jobs::{Step, StepCx};
 use nightshift_salesforce::{AsyncId, CallCounter, RetrieveFailure, RetrieveStatus, Ruled, SalesforceError};
@@ -42,7 +44,10 @@ impl Step<SyncContext> for Poll {
         .await;
         match status {
             Ok(RetrieveStatus::Succeeded { .. }) => {
-                let ingest = IngestJob { part: job.part, async_id: job.async_id };
+                let ingest = IngestJob {
+                    part: job.part,
+                    async_id: job.async_id,
+                };
                 let next = <Ingest as Step<SyncContext>>::job(&ingest).in_lane(Lane::Holds);
                 Ok(Outcome::done(vec![], vec![next]))
             }
@@ -73,31 +78,53 @@ fn not_answered(cx: &mut StepCx<'_, SyncContext>, error: &SalesforceError) -> Re
 
 fn wait(cx: &mut StepCx<'_, SyncContext>, why: WaitReason, payload: Option<serde_json::Value>) -> Outcome {
     let delay = next_poll(&cx.context.settings, cx.waits + 1, &mut cx.rng);
-    Outcome::Wait { until: cx.now.checked_add(delay).unwrap_or(cx.now), why, payload }
+    Outcome::Wait {
+        until: cx.now.checked_add(delay).unwrap_or(cx.now),
+        why,
+        payload,
+    }
 }
 
 async fn in_progress(cx: &mut StepCx<'_, SyncContext>, job: PollJob) -> Result<Outcome, Trouble> {
     let Some(since) = job.in_progress_since else {
-        let job = PollJob { in_progress_since: Some(cx.now), ..job };
+        let job = PollJob {
+            in_progress_since: Some(cx.now),
+            ..job
+        };
         let payload = serde_json::to_value(&job).ok();
         return Ok(wait(cx, WaitReason::SalesforceInProgress, payload));
     };
-    let deadline = since.checked_add(cx.context.settings.poll_deadline()).unwrap_or(since);
+    let deadline = since
+        .checked_add(cx.context.settings.poll_deadline())
+        .unwrap_or(since);
     if cx.now < deadline {
         return Ok(wait(cx, WaitReason::SalesforceInProgress, None));
     }
-    let size_may_be_the_cause = cx.context.store.syncs().has_ingested(cx.org, sync_of(cx)?).await?;
-    let halves = job.part.halves().filter(|_| size_may_be_the_cause && job.part.late == 0);
-    match halves {
-        Some(halves) => Ok(Outcome::Split {
-            halves: halves.map(|part| retrieve_job(BatchPart { late: part.late + 1, ..part })),
-        }),
-        None => {
-            let minutes = cx.context.settings.poll_deadline_seconds / 60;
-            let message = format!("retrieve {} was not finished after {minutes} minutes of work", job.async_id);
-            Err(Trouble::permanent(FailureCode::PollingTimedOut, message))
-        }
+    let size_may_be_the_cause = cx
+        .context
+        .store
+        .syncs()
+        .has_ingested(cx.org, sync_of(cx)?)
+        .await?;
+    let halves = job
+        .part
+        .halves()
+        .filter(|_| size_may_be_the_cause && job.part.late == 0);
+    if let Some(halves) = halves {
+        let halves = halves.map(|part| {
+            retrieve_job(BatchPart {
+                late: part.late + 1,
+                ..part
+            })
+        });
+        return Ok(Outcome::Split { halves });
     }
+    let minutes = cx.context.settings.poll_deadline_seconds / 60;
+    let message = format!(
+        "retrieve {} was not finished after {minutes} minutes of work",
+        job.async_id
+    );
+    Err(Trouble::permanent(FailureCode::PollingTimedOut, message))
 }
 
 /// Salesforce ended the retrieve without a zip.
@@ -108,7 +135,6 @@ pub(crate) async fn after_failure(
 ) -> Result<Outcome, Trouble> {
     let error = SalesforceError::from(failure);
     match error.ruling().ruled {
-        Ruled::Split | Ruled::LeaveOut(None) => halves_or_gap(cx, part, Some(&error)).await,
         Ruled::LeaveOut(Some(named)) => {
             let culprits = named_in(cx, &part, &named, &error).await?;
             if culprits.is_empty() || culprits.len() + part.culprits.len() > CULPRITS_MAX {
@@ -116,12 +142,19 @@ pub(crate) async fn after_failure(
             }
             let mut part = part;
             part.culprits.extend(culprits);
-            Ok(Outcome::Again { from: retrieve_job(part) })
+            Ok(Outcome::Again {
+                from: retrieve_job(part),
+            })
         }
-        Ruled::Step(Verdict::Retry { .. }) if !part.asked_again => {
-            Ok(Outcome::Again { from: retrieve_job(BatchPart { asked_again: true, ..part }) })
+        Ruled::Step(Verdict::Retry { .. }) if !part.asked_again => Ok(Outcome::Again {
+            from: retrieve_job(BatchPart {
+                asked_again: true,
+                ..part
+            }),
+        }),
+        Ruled::Split | Ruled::LeaveOut(None) | Ruled::Step(Verdict::Retry { .. }) => {
+            halves_or_gap(cx, part, Some(&error)).await
         }
-        Ruled::Step(Verdict::Retry { .. }) => halves_or_gap(cx, part, Some(&error)).await,
         Ruled::Step(_) => Err(error.into()),
     }
 }
@@ -155,12 +188,23 @@ pub(crate) async fn halves_or_gap(
     error: Option<&SalesforceError>,
 ) -> Result<Outcome, Trouble> {
     let alone = members(cx, &part).await?;
-    if error.is_some() && let Some(halves) = part.halves() {
-        return Ok(Outcome::Split { halves: halves.map(|half| retrieve_job(BatchPart { asked_again: false, ..half })) });
+    if error.is_some()
+        && let Some(halves) = part.halves()
+    {
+        return Ok(Outcome::Split {
+            halves: halves.map(|half| {
+                retrieve_job(BatchPart {
+                    asked_again: false,
+                    ..half
+                })
+            }),
+        });
     }
     stage_culprits(cx, &part).await?;
     if let Some(error) = error {
-        let asked = alone.iter().filter(|member| member.role == nightshift_store::staging::Role::Asked);
+        let asked = alone
+            .iter()
+            .filter(|member| member.role == nightshift_store::staging::Role::Asked);
         let words: String = error.to_string().chars().take(1_000).collect();
         for member in asked {
             let left_out = LeftOut {
@@ -173,11 +217,18 @@ pub(crate) async fn halves_or_gap(
         }
     }
     cx.staging.flush().await?;
-    Ok(Outcome::Done { effects: vec![], next: vec![], last: Some(finish_job()) })
+    Ok(Outcome::Done {
+        effects: vec![],
+        next: vec![],
+        last: Some(finish_job()),
+    })
 }
 
 /// Culprits that were named on the way are gaps of the sync.
-pub(crate) async fn stage_culprits(cx: &mut StepCx<'_, SyncContext>, part: &BatchPart) -> Result<(), Trouble> {
+pub(crate) async fn stage_culprits(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: &BatchPart,
+) -> Result<(), Trouble> {
     for culprit in &part.culprits {
         let left_out = LeftOut {
             type_name: culprit.type_name.clone(),

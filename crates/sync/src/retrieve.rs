@@ -31,7 +31,10 @@ impl Step<SyncContext> for Retrieve {
 
     async fn run(&self, cx: &mut StepCx<'_, SyncContext>, job: RetrieveJob) -> Result<Outcome, StepError> {
         let members = members(cx, &job.part).await?;
-        if members.iter().all(|member| member.role == nightshift_store::staging::Role::Companion) {
+        if members
+            .iter()
+            .all(|member| member.role == nightshift_store::staging::Role::Companion)
+        {
             return Ok(halves_or_gap(cx, job.part, None).await?);
         }
         let request = request(&members);
@@ -49,8 +52,13 @@ impl Step<SyncContext> for Retrieve {
                     asked_at: cx.now,
                     in_progress_since: None,
                 };
-                let first = cx.now.checked_add(next_poll(&cx.context.settings, 0, &mut cx.rng)).unwrap_or(cx.now);
-                let next = <Poll as Step<SyncContext>>::job(&poll).in_lane(Lane::Holds).not_before(first);
+                let first = cx
+                    .now
+                    .checked_add(next_poll(&cx.context.settings, 0, &mut cx.rng))
+                    .unwrap_or(cx.now);
+                let next = <Poll as Step<SyncContext>>::job(&poll)
+                    .in_lane(Lane::Holds)
+                    .not_before(first);
                 Ok(Outcome::done(vec![], vec![next]))
             }
             Err(Trouble::Salesforce(error)) if error.ruling().ruled == Ruled::Split => {
@@ -68,13 +76,20 @@ pub(crate) fn retrieve_job(part: BatchPart) -> NewJob {
 
 /// The version that a part speaks.
 pub(crate) fn version(part: &BatchPart) -> Result<ApiVersion, Trouble> {
-    part.api_version.parse().map_err(|_| Trouble::internal("the job's API version cannot be read"))
+    part.api_version
+        .parse()
+        .map_err(|_| Trouble::internal("the job's API version cannot be read"))
 }
 
 /// Members and companions of a part, without those that a message named as culprits.
 pub(crate) async fn members(cx: &StepCx<'_, SyncContext>, part: &BatchPart) -> Result<Vec<Member>, Trouble> {
     let sync = sync_of(cx)?;
-    let mut members = cx.context.store.dictionary().batch(cx.org, sync, part.batch, part.from..part.to).await?;
+    let mut members = cx
+        .context
+        .store
+        .dictionary()
+        .batch(cx.org, sync, part.batch, part.from..part.to)
+        .await?;
     members.retain(|member| !part.culprits.iter().any(|culprit| is(culprit, &member.key)));
     Ok(members)
 }
@@ -87,10 +102,16 @@ fn is(culprit: &crate::payload::Culprit, key: &ComponentKey) -> bool {
 fn request(members: &[Member]) -> RetrieveRequest {
     let mut types: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for member in members {
-        types.entry(request_type(&member.key.type_name)).or_default().push(member.full_name.clone());
+        types
+            .entry(request_type(&member.key.type_name))
+            .or_default()
+            .push(member.full_name.clone());
     }
-    let types = types
-        .into_iter()
-        .map(|(type_name, members)| RetrieveTypes { type_name: type_name.to_owned(), members });
-    RetrieveRequest { types: types.collect() }
+    let types = types.into_iter().map(|(type_name, members)| RetrieveTypes {
+        type_name: type_name.to_owned(),
+        members,
+    });
+    RetrieveRequest {
+        types: types.collect(),
+    }
 }

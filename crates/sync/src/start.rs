@@ -54,8 +54,14 @@ async fn start(context: &SyncContext, org: domain::OrgId, calls: CallCounter) ->
     if let Some(limit) = left.filter(|limit| limit.remaining < REQUESTS_MIN.min(limit.max / 5)) {
         return Err(Trouble::Judged(StepError {
             code: FailureCode::RequestLimitExceeded,
-            verdict: Verdict::Wait { why: WaitReason::RequestLimit, after: LOOK_AGAIN },
-            message: format!("only {} of {} daily requests are left", limit.remaining, limit.max),
+            verdict: Verdict::Wait {
+                why: WaitReason::RequestLimit,
+                after: LOOK_AGAIN,
+            },
+            message: format!(
+                "only {} of {} daily requests are left",
+                limit.remaining, limit.max
+            ),
             evidence: [].into(),
         }));
     }
@@ -66,6 +72,8 @@ async fn start(context: &SyncContext, org: domain::OrgId, calls: CallCounter) ->
         is_sandbox: organization.is_sandbox,
         api_version: version.to_string(),
     };
-    let next = <Inventory as Step<SyncContext>>::job(&InventoryJob { api_version: version.to_string() });
+    let next = <Inventory as Step<SyncContext>>::job(&InventoryJob {
+        api_version: version.to_string(),
+    });
     Ok(Outcome::done(vec![Effect::OrgFacts(facts)], vec![next]))
 }

@@ -34,7 +34,12 @@ impl Trouble {
 
     /// A failure that trying again would not change.
     pub(crate) fn permanent(code: FailureCode, message: String) -> Self {
-        Self::Judged(StepError { code, verdict: Verdict::Permanent, message, evidence: [].into() })
+        Self::Judged(StepError {
+            code,
+            verdict: Verdict::Permanent,
+            message,
+            evidence: [].into(),
+        })
     }
 }
 
@@ -45,8 +50,12 @@ impl From<Trouble> for StepError {
             Trouble::Judged(error) => error,
             Trouble::Store(error) => {
                 let verdict = match &error {
-                    StoreError::Refused { .. } | StoreError::Decode { .. } | StoreError::Keyring(_) => Verdict::Permanent,
-                    _ => Verdict::Retry { after: Some(Duration::from_secs(1)) },
+                    StoreError::Refused { .. } | StoreError::Decode { .. } | StoreError::Keyring(_) => {
+                        Verdict::Permanent
+                    }
+                    _ => Verdict::Retry {
+                        after: Some(Duration::from_secs(1)),
+                    },
                 };
                 tracing::warn!(error = error.detail(), "a step could not use the database");
                 StepError {

@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{Class, ProcessId};
 use nightshift_domain as domain;
-use nightshift_jobs::{Machine, consume::{self, ConsumeSettings}};
+use nightshift_jobs::{
+    Machine,
+    consume::{self, ConsumeSettings},
+};
 use nightshift_store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +33,16 @@ pub struct WorkerParts<C> {
 pub async fn run<C: Send + Sync + 'static>(parts: WorkerParts<C>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     for (class, concurrency) in &parts.classes {
-        let settings = ConsumeSettings { concurrency: *concurrency, drain: parts.drain };
-        tasks.spawn(consume::consume(Arc::clone(&parts.machine), *class, settings, stop.clone()));
+        let settings = ConsumeSettings {
+            concurrency: *concurrency,
+            drain: parts.drain,
+        };
+        tasks.spawn(consume::consume(
+            Arc::clone(&parts.machine),
+            *class,
+            settings,
+            stop.clone(),
+        ));
     }
     let classes: Vec<&str> = parts.classes.iter().map(|(class, _)| class.as_str()).collect();
     let (store, classes) = (parts.machine.store.clone(), classes.join(","));

@@ -106,7 +106,13 @@ impl Dictionary<'_> {
         .await
         .map_err(at("dictionary.listed_members"))?;
         let member = |row: &PgRow| {
-            (ComponentKey { type_name: row.get("type"), name: row.get("name") }, row.get("full_name"))
+            (
+                ComponentKey {
+                    type_name: row.get("type"),
+                    name: row.get("name"),
+                },
+                row.get("full_name"),
+            )
         };
         Ok(rows.iter().map(member).collect())
     }

@@ -43,11 +43,6 @@ impl Claim {
         self.fence
     }
 
-    /// By how much a heartbeat extends it.
-    pub(crate) fn lease(&self) -> Duration {
-        self.lease
-    }
-
     /// Time left to work without a heartbeat; `None` once it is too late to begin.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         self.lease

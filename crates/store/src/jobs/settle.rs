@@ -158,9 +158,10 @@ async fn take_row(c: &mut PgConnection, claim: &Claim, settling: &Settling) -> R
                 .bind(payload)
         };
     let query = match settling {
-        Settling::Done { .. } | Settling::Split { .. } | Settling::Again { .. } => key(DELETE),
         Settling::Fail { .. } if claim.sync.is_none() => key(DEAD),
-        Settling::Fail { .. } => key(DELETE),
+        Settling::Done { .. } | Settling::Split { .. } | Settling::Again { .. } | Settling::Fail { .. } => {
+            key(DELETE)
+        }
         Settling::Wait { until, why, payload } => {
             due(Some(*until), 0, 1, Some(why.as_str()), payload.clone())
         }
@@ -193,10 +194,10 @@ async fn write(
                 effects::apply(c, claim, effect).await?;
             }
             let mut due = insert_all(c, claim, 0, line, next).await?;
-            if let Some(last) = last.as_ref().filter(|_| next.is_empty()) {
-                if none_left(c, claim).await? {
-                    due = insert_all(c, claim, 0, line, std::slice::from_ref(last)).await?;
-                }
+            if let Some(last) = last.as_ref().filter(|_| next.is_empty())
+                && none_left(c, claim).await?
+            {
+                due = insert_all(c, claim, 0, line, std::slice::from_ref(last)).await?;
             }
             Ok(due)
         }

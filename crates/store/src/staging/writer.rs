@@ -336,7 +336,7 @@ impl StagingWriter {
         if self.blobs.is_empty() {
             return Ok(());
         }
-        self.blobs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.blobs.sort_unstable_by_key(|blob| blob.0);
         let hashes: Vec<&[u8]> = self.blobs.iter().map(|(hash, ..)| &hash[..]).collect();
         let bodies: Vec<&[u8]> = self.blobs.iter().map(|(_, body, _)| &body[..]).collect();
         let sizes: Vec<i64> = self.blobs.iter().map(|(.., size)| *size).collect();

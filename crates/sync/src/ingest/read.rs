@@ -31,7 +31,11 @@ pub(crate) fn read(source: impl Read, described: &Described, to: &Sender<Item>) 
     while let Some(path) = archive.next_entry(&mut bytes)? {
         let taken = assembler.file(&path, &bytes);
         if let Some(hash) = taken.blob.filter(|hash| kept.insert(*hash)) {
-            let blob = Item::Blob { hash, body: compress(&bytes), size: bytes.len() as u64 };
+            let blob = Item::Blob {
+                hash,
+                body: compress(&bytes),
+                size: bytes.len() as u64,
+            };
             if to.blocking_send(blob).is_err() {
                 return Ok(());
             }
@@ -43,7 +47,10 @@ pub(crate) fn read(source: impl Read, described: &Described, to: &Sender<Item>) 
         }
     }
     for name in archive.summary().alike {
-        tracing::warn!(file = name, "the zip has two names that differ only in case: {name}");
+        tracing::warn!(
+            file = name,
+            "the zip has two names that differ only in case: {name}"
+        );
     }
     for assembled in assembler.finish() {
         if to.blocking_send(Item::Assembled(assembled)).is_err() {

@@ -37,26 +37,48 @@ pub(super) async fn list_all(
     wanted: &[String],
 ) -> Result<Vec<Effect>, Trouble> {
     let remembered = cx.context.store.types().remembered(cx.org).await?;
-    let careful = |type_name: &str| matches!(remembered.get(type_name), Some(TypeHealth::Single | TypeHealth::Failing));
+    let careful = |type_name: &str| {
+        matches!(
+            remembered.get(type_name),
+            Some(TypeHealth::Single | TypeHealth::Failing)
+        )
+    };
     let (plain, foldered) = queries(described, wanted);
     let mut listed = Listed::default();
-    let context = Naming { described, own_namespace };
+    let context = Naming {
+        described,
+        own_namespace,
+    };
     list(cx, client, &context, plain.clone(), &careful, &mut listed).await?;
     let folders: Vec<ListQuery> = listed
         .folders
         .iter()
-        .map(|(type_name, folder)| ListQuery { type_name: type_name.clone(), folder: Some(folder.clone()) })
+        .map(|(type_name, folder)| ListQuery {
+            type_name: type_name.clone(),
+            folder: Some(folder.clone()),
+        })
         .collect();
     list(cx, client, &context, folders, &careful, &mut listed).await?;
-    let types: BTreeSet<&str> =
-        plain.iter().map(|query| query.type_name.as_str()).chain(foldered.iter().map(String::as_str)).collect();
+    let types: BTreeSet<&str> = plain
+        .iter()
+        .map(|query| query.type_name.as_str())
+        .chain(foldered.iter().map(String::as_str))
+        .collect();
     let mut effects = Vec::new();
     for type_name in types {
         let words = listed.failed.get(type_name).or_else(|| {
             // what is in folders is known only as far as the folders are
             listed.failed.get(&described.folder_type(type_name)?)
         });
-        conclude(cx, type_name, words, &listed, remembered.get(type_name), &mut effects).await?;
+        conclude(
+            cx,
+            type_name,
+            words,
+            &listed,
+            remembered.get(type_name),
+            &mut effects,
+        )
+        .await?;
     }
     Ok(effects)
 }
@@ -70,25 +92,29 @@ async fn conclude(
     before: Option<&TypeHealth>,
     effects: &mut Vec<Effect>,
 ) -> Result<(), Trouble> {
-    let health = match failed {
-        Some(words) => {
-            cx.staging.type_listed(type_name, Listing::Failed).await?;
-            let left_out = LeftOut {
-                type_name: type_name.to_owned(),
-                name: String::new(),
-                reason: LeftOutReason::ListingFailed,
-                detail: words.clone(),
-            };
-            cx.staging.left_out(&left_out).await?;
-            TypeHealth::Failing
-        }
-        None => {
-            cx.staging.type_listed(type_name, Listing::Good).await?;
-            if listed.single.contains(type_name) { TypeHealth::Single } else { TypeHealth::Good }
+    let health = if let Some(words) = failed {
+        cx.staging.type_listed(type_name, Listing::Failed).await?;
+        let left_out = LeftOut {
+            type_name: type_name.to_owned(),
+            name: String::new(),
+            reason: LeftOutReason::ListingFailed,
+            detail: words.clone(),
+        };
+        cx.staging.left_out(&left_out).await?;
+        TypeHealth::Failing
+    } else {
+        cx.staging.type_listed(type_name, Listing::Good).await?;
+        if listed.single.contains(type_name) {
+            TypeHealth::Single
+        } else {
+            TypeHealth::Good
         }
     };
     if health != before.copied().unwrap_or(TypeHealth::Good) {
-        effects.push(Effect::TypeHealth { type_name: type_name.to_owned(), health });
+        effects.push(Effect::TypeHealth {
+            type_name: type_name.to_owned(),
+            health,
+        });
     }
     Ok(())
 }
@@ -106,8 +132,15 @@ fn queries(described: &Described, wanted: &[String]) -> (Vec<ListQuery>, Vec<Str
                 plain.insert(type_name.clone());
             }
         }
-        let children = described.by_name(type_name).into_iter().flat_map(|described| &described.children);
-        let known = |child: &&String| registry().by_name(child).is_some_and(|info| info.is_child() && info.parent.is_some());
+        let children = described
+            .by_name(type_name)
+            .into_iter()
+            .flat_map(|described| &described.children);
+        let known = |child: &&String| {
+            registry()
+                .by_name(child)
+                .is_some_and(|info| info.is_child() && info.parent.is_some())
+        };
         plain.extend(children.filter(known).cloned());
     }
     (plain.into_iter().map(ListQuery::of).collect(), foldered)
@@ -127,7 +160,8 @@ async fn list(
     careful: &impl Fn(&str) -> bool,
     listed: &mut Listed,
 ) -> Result<(), Trouble> {
-    let (alone, together): (Vec<_>, Vec<_>) = queries.into_iter().partition(|query| careful(&query.type_name));
+    let (alone, together): (Vec<_>, Vec<_>) =
+        queries.into_iter().partition(|query| careful(&query.type_name));
     let calls: Vec<Vec<ListQuery>> = together
         .chunks(3)
         .map(<[ListQuery]>::to_vec)
@@ -140,23 +174,30 @@ async fn list(
             must_be_about_a_type(&error)?;
             singly.extend(queries.into_iter().map(|query| vec![query]));
         } else {
-            note_failed(listed, &queries, error)?;
+            note_failed(listed, &queries, &error)?;
         }
     }
-    let retried: Vec<String> = singly.iter().flatten().map(|query| query.type_name.clone()).collect();
+    let retried: Vec<String> = singly
+        .iter()
+        .flatten()
+        .map(|query| query.type_name.clone())
+        .collect();
     let failed = call_all(cx, client, naming, singly, listed).await?;
     for (queries, error) in failed {
-        note_failed(listed, &queries, error)?;
+        note_failed(listed, &queries, &error)?;
     }
     // where a culprit was found the others are good company again; where none was, none is trusted together
-    if retried.iter().all(|type_name| !listed.failed.contains_key(type_name)) {
+    if retried
+        .iter()
+        .all(|type_name| !listed.failed.contains_key(type_name))
+    {
         listed.single.extend(retried);
     }
     Ok(())
 }
 
-fn note_failed(listed: &mut Listed, queries: &[ListQuery], error: SalesforceError) -> Result<(), Trouble> {
-    must_be_about_a_type(&error)?;
+fn note_failed(listed: &mut Listed, queries: &[ListQuery], error: &SalesforceError) -> Result<(), Trouble> {
+    must_be_about_a_type(error)?;
     let words: String = error.to_string().chars().take(1_000).collect();
     for query in queries {
         listed.failed.insert(query.type_name.clone(), words.clone());
@@ -172,7 +213,11 @@ fn must_be_about_a_type(error: &SalesforceError) -> Result<(), Trouble> {
         Ruled::Step(Verdict::Retry { .. }) => matches!(error, SalesforceError::Refused(_)),
         Ruled::Step(_) => false,
     };
-    if about_a_type { Ok(()) } else { Err(Trouble::Judged(error.step_error())) }
+    if about_a_type {
+        Ok(())
+    } else {
+        Err(Trouble::Judged(error.step_error()))
+    }
 }
 
 /// Makes the calls, some at a time, and stages what they bring; gives back those that failed.
@@ -193,7 +238,11 @@ async fn call_all(
                 answer.err().map(|error| (queries, error))
             }
         });
-        let failed: Vec<_> = stream::iter(calling).buffer_unordered(at_a_time).filter_map(std::future::ready).collect().await;
+        let failed: Vec<_> = stream::iter(calling)
+            .buffer_unordered(at_a_time)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
         failed
     };
     let staging = async {
@@ -239,8 +288,11 @@ async fn stage_entry(
     listed: &mut Listed,
 ) -> Result<(), Trouble> {
     let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
-    let context =
-        ListingContext { asked: &asked, described: naming.described, own_namespace: naming.own_namespace };
+    let context = ListingContext {
+        asked: &asked,
+        described: naming.described,
+        own_namespace: naming.own_namespace,
+    };
     match correct_listing(raw, &context) {
         Ok(entry) => {
             let info = registry().by_name(&entry.key.type_name);

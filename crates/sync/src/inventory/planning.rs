@@ -47,7 +47,12 @@ pub(super) async fn plan(
     let mut changed_types = lost_types(cx, sync).await?;
     let mut after: Option<ComponentKey> = None;
     loop {
-        let page = cx.context.store.dictionary().delta(cx.org, sync, after.as_ref()).await?;
+        let page = cx
+            .context
+            .store
+            .dictionary()
+            .delta(cx.org, sync, after.as_ref())
+            .await?;
         let Some(last) = page.last() else { break };
         after = Some(last.entry.key.clone());
         for row in page {
@@ -73,11 +78,20 @@ pub(super) async fn plan(
     }
     for name in value_sets(cx, mode, described).await? {
         let key = ComponentKey::new(STANDARD_VALUE_SET, &name);
-        let member = Member { key, full_name: name, role: Role::Asked, files: 1, bytes: BYTES_GUESSED as i64 };
+        let member = Member {
+            key,
+            full_name: name,
+            role: Role::Asked,
+            files: 1,
+            bytes: BYTES_GUESSED as i64,
+        };
         planner.ask(cx, weighed(member)).await?;
     }
     planner.close_batch(cx).await?;
-    Ok(Plan { asked: planner.asked, jobs: planner.jobs })
+    Ok(Plan {
+        asked: planner.asked,
+        jobs: planner.jobs,
+    })
 }
 
 /// Why a member is asked for.
@@ -94,7 +108,9 @@ fn why(row: &DeltaRow, mode: Mode) -> Option<Why> {
     if !row.known || row.differs || row.children_differ {
         return Some(Why::Changed);
     }
-    let dated = registry().by_name(&row.entry.key.type_name).map_or(Dated::Trusted, |info| info.dated);
+    let dated = registry()
+        .by_name(&row.entry.key.type_name)
+        .map_or(Dated::Trusted, |info| info.dated);
     let undated = match dated {
         Dated::Never => true,
         Dated::Trusted => row.entry.last_modified.is_none(),
@@ -104,7 +120,9 @@ fn why(row: &DeltaRow, mode: Mode) -> Option<Why> {
 }
 
 fn has_companions(type_name: &str) -> bool {
-    registry().by_name(type_name).is_some_and(|info| !info.companions.is_empty())
+    registry()
+        .by_name(type_name)
+        .is_some_and(|info| !info.companions.is_empty())
 }
 
 /// Those with companions that are asked for themselves, or of whose companions one came, changed or went.
@@ -123,7 +141,12 @@ fn called_for(waiting: Vec<(DeltaRow, Option<Why>)>, changed_types: &BTreeSet<St
 /// Types of which something is gone tonight.
 async fn lost_types(cx: &StepCx<'_, SyncContext>, sync: SyncId) -> Result<BTreeSet<String>, Trouble> {
     let deletions = cx.context.store.dictionary().deletions(cx.org, sync).await?;
-    Ok(deletions.by_type.into_iter().filter(|(_, count)| count.deleted > 0).map(|(name, _)| name).collect())
+    Ok(deletions
+        .by_type
+        .into_iter()
+        .filter(|(_, count)| count.deleted > 0)
+        .map(|(name, _)| name)
+        .collect())
 }
 
 /// Tonight's members of all companion types, as far as one retrieve has room beside what is asked for.
@@ -141,12 +164,27 @@ async fn companions(
         .collect();
     let types: Vec<&str> = types.into_iter().collect();
     let room = i64::from(cx.context.settings.batch_files);
-    let members = cx.context.store.dictionary().listed_members(cx.org, sync, &types, room).await?;
+    let members = cx
+        .context
+        .store
+        .dictionary()
+        .listed_members(cx.org, sync, &types, room)
+        .await?;
     let member = |(key, full_name): (ComponentKey, String)| {
         let files = i64::from(described.files_expected(&key.type_name));
-        Member { key, full_name, role: Role::Companion, files, bytes: BYTES_GUESSED as i64 }
+        Member {
+            key,
+            full_name,
+            role: Role::Companion,
+            files,
+            bytes: BYTES_GUESSED as i64,
+        }
     };
-    Ok(members.into_iter().filter(|(key, _)| !asked.contains(key)).map(member).collect())
+    Ok(members
+        .into_iter()
+        .filter(|(key, _)| !asked.contains(key))
+        .map(member)
+        .collect())
 }
 
 /// A full sync asks for the whole fixed list, any other for those that are held.
@@ -158,10 +196,18 @@ async fn value_sets(
     if described.by_name(STANDARD_VALUE_SET).is_none() {
         return Ok(Vec::new());
     }
-    let held = cx.context.store.dictionary().held_names(cx.org, STANDARD_VALUE_SET).await?;
+    let held = cx
+        .context
+        .store
+        .dictionary()
+        .held_names(cx.org, STANDARD_VALUE_SET)
+        .await?;
     let first = cx.context.store.orgs().show(cx.org).await?.revision.is_none();
     if mode == Mode::Full || first {
-        let mut names: BTreeSet<String> = standard_value_sets().iter().map(|name| (*name).to_owned()).collect();
+        let mut names: BTreeSet<String> = standard_value_sets()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
         names.extend(held);
         return Ok(names.into_iter().collect());
     }
@@ -169,7 +215,9 @@ async fn value_sets(
 }
 
 fn planned(row: &DeltaRow, described: &Described) -> Planned<Member> {
-    let files = row.files.unwrap_or_else(|| i64::from(described.files_expected(&row.entry.key.type_name)));
+    let files = row
+        .files
+        .unwrap_or_else(|| i64::from(described.files_expected(&row.entry.key.type_name)));
     weighed(Member {
         key: row.entry.key.clone(),
         full_name: row.entry.full_name.clone(),
@@ -196,11 +244,24 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(cx: &StepCx<'_, SyncContext>, api_version: &'a str, described: &'a Described) -> Self {
         let settings = &cx.context.settings;
-        let limits = BatchLimits { files: settings.batch_files, bytes: settings.batch_bytes };
-        Self { cutter: BatchCutter::new(limits), api_version, described, asked: 0, jobs: Vec::new() }
+        let limits = BatchLimits {
+            files: settings.batch_files,
+            bytes: settings.batch_bytes,
+        };
+        Self {
+            cutter: BatchCutter::new(limits),
+            api_version,
+            described,
+            asked: 0,
+            jobs: Vec::new(),
+        }
     }
 
-    async fn ask(&mut self, cx: &mut StepCx<'_, SyncContext>, planned: Planned<Member>) -> Result<(), Trouble> {
+    async fn ask(
+        &mut self,
+        cx: &mut StepCx<'_, SyncContext>,
+        planned: Planned<Member>,
+    ) -> Result<(), Trouble> {
         self.asked += 1;
         match self.cutter.push(planned) {
             Some(full) => self.batch(cx, full, Vec::new()).await,
@@ -252,7 +313,10 @@ impl<'a> Planner<'a> {
 
     fn unknown_types(&self, members: &[Member]) -> Vec<UnknownType> {
         let mut unknown = BTreeMap::new();
-        for member in members.iter().filter(|member| registry().by_name(&member.key.type_name).is_none()) {
+        for member in members
+            .iter()
+            .filter(|member| registry().by_name(&member.key.type_name).is_none())
+        {
             if let Some(described) = self.described.by_name(&member.key.type_name) {
                 unknown.insert(
                     described.name.clone(),

@@ -38,7 +38,12 @@ pub struct BatchCutter<M> {
 impl<M> BatchCutter<M> {
     /// With nothing collected.
     pub fn new(limits: BatchLimits) -> Self {
-        Self { limits, open: Vec::new(), files: 0, bytes: 0 }
+        Self {
+            limits,
+            open: Vec::new(),
+            files: 0,
+            bytes: 0,
+        }
     }
 
     /// Takes one more; gives the batch that it no longer fits into.
@@ -46,7 +51,11 @@ impl<M> BatchCutter<M> {
     pub fn push(&mut self, planned: Planned<M>) -> Option<Vec<Planned<M>>> {
         let fits = self.files.saturating_add(planned.files) <= self.limits.files
             && self.bytes.saturating_add(planned.bytes) <= self.limits.bytes;
-        let full = if fits || self.open.is_empty() { None } else { self.take() };
+        let full = if fits || self.open.is_empty() {
+            None
+        } else {
+            self.take()
+        };
         self.files = self.files.saturating_add(planned.files);
         self.bytes = self.bytes.saturating_add(planned.bytes);
         self.open.push(planned);
@@ -68,11 +77,18 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: BatchLimits = BatchLimits { files: 10, bytes: 1_000 };
+    const LIMITS: BatchLimits = BatchLimits {
+        files: 10,
+        bytes: 1_000,
+    };
 
     fn cut(members: &[Planned<usize>]) -> Vec<Vec<Planned<usize>>> {
         let mut cutter = BatchCutter::new(LIMITS);
-        let mut batches: Vec<_> = members.iter().cloned().filter_map(|member| cutter.push(member)).collect();
+        let mut batches: Vec<_> = members
+            .iter()
+            .cloned()
+            .filter_map(|member| cutter.push(member))
+            .collect();
         batches.extend(cutter.take());
         batches
     }
@@ -105,14 +121,30 @@ mod tests {
 
     #[test]
     fn b15_bundles_are_cut_by_their_files() {
-        let bundles: Vec<_> = (0..4).map(|member| Planned { member, files: 5, bytes: 1 }).collect();
+        let bundles: Vec<_> = (0..4)
+            .map(|member| Planned {
+                member,
+                files: 5,
+                bytes: 1,
+            })
+            .collect();
         assert_eq!(cut(&bundles).len(), 2);
     }
 
     #[test]
     fn b19_the_heavy_one_travels_alone() {
-        let mut all: Vec<_> = (0..5).map(|member| Planned { member, files: 1, bytes: 20 }).collect();
-        all.push(Planned { member: 5, files: 1, bytes: 60_000 });
+        let mut all: Vec<_> = (0..5)
+            .map(|member| Planned {
+                member,
+                files: 1,
+                bytes: 20,
+            })
+            .collect();
+        all.push(Planned {
+            member: 5,
+            files: 1,
+            bytes: 60_000,
+        });
         assert_eq!(cut(&all).iter().map(Vec::len).collect::<Vec<_>>(), [5, 1]);
     }
 }

@@ -20,7 +20,10 @@ pub fn hold(deletions: &Deletions, settings: &SyncSettings) -> Option<HoldReason
         count.current >= i64::from(settings.held_type_min) && count.deleted * 2 >= count.current
     });
     emptied.map(|(name, count)| HoldReason {
-        message: format!("{} of {} components of type {name} would be deleted", count.deleted, count.current),
+        message: format!(
+            "{} of {} components of type {name} would be deleted",
+            count.deleted, count.current
+        ),
     })
 }
 
@@ -45,7 +48,10 @@ mod tests {
         assert!(check(&[("ApexClass", 1_000, 101)]));
         assert!(!check(&[("ApexClass", 100, 20)]), "few are never many");
         assert!(check(&[("Layout", 10, 5), ("ApexClass", 1_000, 0)]));
-        assert!(!check(&[("Layout", 9, 9), ("ApexClass", 1_000, 0)]), "a small type may vanish");
+        assert!(
+            !check(&[("Layout", 9, 9), ("ApexClass", 1_000, 0)]),
+            "a small type may vanish"
+        );
         assert!(check(&[("Layout", 10, 10), ("ApexClass", 1_000, 0)]));
     }
 }

@@ -9,7 +9,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Syncs Salesforce orgs every night: retrieves their metadata, keeps a dictionary of it in PostgreSQL, and opens a
 /// case for every failure.
 #[derive(Parser, Debug)]
-#[command(name = "nightshift", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "nightshift",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Configuration file; without it `nightshift.toml` here, if there is one
     #[arg(long, global = true, value_name = "FILE")]
@@ -386,9 +391,17 @@ mod tests {
     #[test]
     fn an_org_may_be_called_as_one_likes_and_accept_is_a_command() {
         let cli = Cli::try_parse_from(["nightshift", "sync", "acme", "--wait", "--json"]).unwrap();
-        assert!(matches!(cli.command, Command::Sync(SyncArgs { name: Some(name), wait: true, .. }) if name == "acme"));
+        assert!(
+            matches!(cli.command, Command::Sync(SyncArgs { name: Some(name), wait: true, .. }) if name == "acme")
+        );
         let cli = Cli::try_parse_from(["nightshift", "sync", "accept", "acme"]).unwrap();
-        assert!(matches!(cli.command, Command::Sync(SyncArgs { more: Some(SyncCommand::Accept { .. }), .. })));
+        assert!(matches!(
+            cli.command,
+            Command::Sync(SyncArgs {
+                more: Some(SyncCommand::Accept { .. }),
+                ..
+            })
+        ));
         assert!(Cli::try_parse_from(["nightshift", "sync"]).is_err());
     }
 }

@@ -57,7 +57,11 @@ pub struct DatabaseSettings {
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { url: None, max_connections: 10, start_patience_seconds: 60 }
+        Self {
+            url: None,
+            max_connections: 10,
+            start_patience_seconds: 60,
+        }
     }
 }
 
@@ -137,6 +141,10 @@ pub struct SchedulerSettings {
 
 impl Default for SchedulerSettings {
     fn default() -> Self {
-        Self { fire_batch: 200, tick_millis: 1_000, catch_up_per_minute: 600 }
+        Self {
+            fire_batch: 200,
+            tick_millis: 1_000,
+            catch_up_per_minute: 600,
+        }
     }
 }

@@ -19,6 +19,9 @@ pub enum CommandError {
     /// What was typed cannot be used: wrong usage.
     #[error("{0}")]
     Usage(String),
+    /// A rule says no.
+    #[error("{0}")]
+    Refused(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] nightshift_store::StoreError),

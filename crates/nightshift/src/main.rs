@@ -38,7 +38,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, CommandError> {
-    let settings = load(&Sources { file: cli.config, variables: variables(), flags: cli.set })?;
+    let settings = load(&Sources {
+        file: cli.config,
+        variables: variables(),
+        flags: cli.set,
+    })?;
     // one TLS for all: with a second provider in the tree rustls would not choose by itself
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
@@ -66,7 +70,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<ExitCode, Comm
         Command::Dictionary(command) => commands::dictionary(&settings, command).await,
         Command::Case(command) => commands::case(&settings, command).await,
         Command::Queue(command) => commands::queue(&settings, command).await,
-        Command::Config(ConfigCommand::Show(json)) => commands::config_show(&settings, json),
+        Command::Config(ConfigCommand::Show(json)) => Ok(commands::config_show(&settings, json)),
         Command::Doctor(json) => commands::doctor(&settings, json).await,
     }
 }

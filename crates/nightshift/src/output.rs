@@ -30,17 +30,29 @@ pub fn bytes(bytes: &[u8]) {
 /// Columns as wide as their widest cell; numbers to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
         cells.chain([head[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let numeric: Vec<bool> = (0..head.len())
-        .map(|column| !rows.is_empty() && rows.iter().all(|row| row[column].parse::<f64>().is_ok() || row[column].is_empty()))
+        .map(|column| {
+            !rows.is_empty()
+                && rows
+                    .iter()
+                    .all(|row| row[column].parse::<f64>().is_ok() || row[column].is_empty())
+        })
         .collect();
     let show = |cells: Vec<&str>| {
         let padded = cells.iter().enumerate().map(|(column, cell)| {
             let space = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-            if numeric[column] { format!("{space}{cell}") } else { format!("{cell}{space}") }
+            if numeric[column] {
+                format!("{space}{cell}")
+            } else {
+                format!("{cell}{space}")
+            }
         });
         line(padded.collect::<Vec<_>>().join("  ").trim_end());
     };

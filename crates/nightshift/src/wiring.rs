@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use nightshift_connections::Tokens;
 use nightshift_jobs::Machine;
-use nightshift_queue::Queue;
+use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
 use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Salesforce};
 use nightshift_store::{Keyring, Store, StoreError, StoreSettings};
 use nightshift_sync::SyncContext;
@@ -14,20 +14,29 @@ use crate::{config::Settings, error::CommandError};
 
 /// The keys of secrets at rest.
 pub fn keyring(settings: &Settings) -> Result<Keyring, CommandError> {
-    let missing = CommandError::Missing { key: "secrets.key", variable: "NIGHTSHIFT__SECRETS__KEY" };
+    let missing = CommandError::Missing {
+        key: "secrets.key",
+        variable: "NIGHTSHIFT__SECRETS__KEY",
+    };
     Ok(Keyring::parse(settings.secrets.key.as_ref().ok_or(missing)?)?)
 }
 
 /// Connects to the configured database; one try, for commands.
 pub async fn store(settings: &Settings) -> Result<Store, CommandError> {
-    let missing = CommandError::Missing { key: "database.url", variable: "NIGHTSHIFT__DATABASE__URL" };
+    let missing = CommandError::Missing {
+        key: "database.url",
+        variable: "NIGHTSHIFT__DATABASE__URL",
+    };
     let url = settings.database.url.clone().ok_or(missing)?;
     store_at(settings, url).await
 }
 
 /// Connects to a database at this address.
 pub async fn store_at(settings: &Settings, url: SecretString) -> Result<Store, CommandError> {
-    let store_settings = StoreSettings { max_connections: settings.database.max_connections, ..StoreSettings::new(url) };
+    let store_settings = StoreSettings {
+        max_connections: settings.database.max_connections,
+        ..StoreSettings::new(url)
+    };
     Ok(Store::connect(&store_settings, keyring(settings)?).await?)
 }
 
@@ -70,7 +79,43 @@ pub async fn pause(time: Duration) {
 /// Salesforce, under the host policy.
 pub fn salesforce(settings: &Settings) -> Result<Salesforce, CommandError> {
     let http = Http::new(HttpSettings::default())?;
-    Ok(Salesforce::new(http, HostPolicy::new(&settings.salesforce.allowed_hosts)))
+    Ok(Salesforce::new(
+        http,
+        HostPolicy::new(&settings.salesforce.allowed_hosts),
+    ))
+}
+
+/// The configured broker. It connects by itself and for ever; whether it has, its health tells.
+pub fn queue(settings: &Settings) -> Result<Arc<Amqp>, CommandError> {
+    let missing = CommandError::Missing {
+        key: "broker.url",
+        variable: "NIGHTSHIFT__BROKER__URL",
+    };
+    let url = settings.broker.url.clone().ok_or(missing)?;
+    Ok(Arc::new(Amqp::start(AmqpSettings::new(url))?))
+}
+
+/// The same, connected: for commands, which do not wait longer than a few seconds.
+pub async fn queue_now(settings: &Settings) -> Result<Arc<Amqp>, CommandError> {
+    connected(queue(settings)?, 8).await
+}
+
+/// The same for a process: waits for the broker with a word, then gives up.
+pub async fn queue_with_patience(settings: &Settings) -> Result<Arc<Amqp>, CommandError> {
+    connected(queue(settings)?, settings.database.start_patience_seconds).await
+}
+
+async fn connected(queue: Arc<Amqp>, seconds: u64) -> Result<Arc<Amqp>, CommandError> {
+    let mut health = queue.health();
+    let wait = health.wait_for(|health| *health != Health::Connecting);
+    match tokio::time::timeout(Duration::from_secs(seconds), wait).await {
+        Ok(_) => Ok(queue),
+        Err(_) => Err(CommandError::GaveUp {
+            thing: "the broker",
+            seconds,
+            hint: "check broker.url and that RabbitMQ runs; nightshift doctor tells more",
+        }),
+    }
 }
 
 /// What runs jobs.
@@ -93,5 +138,6 @@ pub fn machine(
 
 /// The name of this machine, for the table of processes.
 pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }

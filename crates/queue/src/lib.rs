@@ -4,10 +4,12 @@
 //! reordered changes nothing, because every job is a row before it is a message; so the port promises delivery at
 //! least once and nothing about order. What a job is and who may run it is left to `jobs` and `store`.
 
+pub mod amqp;
 pub mod inproc;
 pub mod port;
 pub mod wire;
 
+pub use amqp::{Amqp, AmqpSettings};
 pub use inproc::InProcess;
 pub use port::{
     Ack, Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery,

@@ -166,6 +166,9 @@ pub enum QueueError {
     /// It did not answer in time.
     #[error("the broker did not answer within {0} s")]
     Timeout(u64),
+    /// Its address is none.
+    #[error("broker.url is no address; write it like amqp://user:password@host:5672/%2f?heartbeat=10")]
+    BadUrl,
     /// It refused.
     #[error("the broker refused: {0}")]
     Refused(String),

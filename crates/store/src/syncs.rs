@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub use admit::{AdmissionAnswer, Patience, admit_in};
-pub use show::{SyncRow, TimelineRow};
+pub use show::{Progress, SyncRow, TimelineRow};
 
 /// The aggregate.
 #[derive(Clone, Copy, Debug)]

@@ -54,7 +54,7 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     let mut builder = Config::builder();
     if let Some(file) = file_source(sources)? {
         refuse_unknown(&file.1, &file.0)?;
-        builder = builder.add_source(file.1);
+        builder = builder.add_source(InFile(file.1));
     }
     for pairs in [Pairs::variables(&sources.variables), Pairs::flags(&sources.flags)] {
         for (key, origin, _) in &pairs.0 {
@@ -62,8 +62,10 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
         }
         builder = builder.add_source(pairs);
     }
-    let settings: Settings =
-        builder.build().and_then(Config::try_deserialize).map_err(|error| bad_value(&error))?;
+    let settings: Settings = builder
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(|error| bad_value(&error))?;
     check_ranges(&settings)?;
     Ok(settings)
 }
@@ -77,12 +79,34 @@ fn file_source(sources: &Sources) -> Result<Option<(String, Map<String, Value>)>
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(None),
-        Err(error) => return Err(ConfigError::File { file: name, reason: error.to_string() }),
+        Err(error) => {
+            return Err(ConfigError::File {
+                file: name,
+                reason: error.to_string(),
+            });
+        }
     };
     let map = File::from_str(&text, FileFormat::Toml)
         .collect()
-        .map_err(|error| ConfigError::File { file: name.clone(), reason: error.to_string() })?;
+        .map_err(|error| ConfigError::File {
+            file: name.clone(),
+            reason: error.to_string(),
+        })?;
     Ok(Some((name, map)))
+}
+
+/// A file's values, already checked.
+#[derive(Clone, Debug)]
+struct InFile(Map<String, Value>);
+
+impl Source for InFile {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, Inner> {
+        Ok(self.0.clone())
+    }
 }
 
 /// Key, origin, value.
@@ -92,14 +116,22 @@ struct Pairs(Vec<(String, String, String)>);
 impl Pairs {
     fn variables(variables: &[(String, String)]) -> Self {
         let pairs = variables.iter().filter_map(|(name, value)| {
-            let key = name.strip_prefix("NIGHTSHIFT__")?.to_lowercase().replace("__", ".");
+            let key = name
+                .strip_prefix("NIGHTSHIFT__")?
+                .to_lowercase()
+                .replace("__", ".");
             Some((key, format!("the variable {name}"), value.clone()))
         });
         Self(pairs.collect())
     }
 
     fn flags(flags: &[(String, String)]) -> Self {
-        Self(flags.iter().map(|(key, value)| (key.clone(), format!("the flag --set {key}"), value.clone())).collect())
+        Self(
+            flags
+                .iter()
+                .map(|(key, value)| (key.clone(), format!("the flag --set {key}"), value.clone()))
+                .collect(),
+        )
     }
 }
 
@@ -158,10 +190,15 @@ fn refuse_unknown_key(key: &str, origin: &str) -> Result<(), ConfigError> {
 fn refuse_unknown(map: &Map<String, Value>, file: &str) -> Result<(), ConfigError> {
     let tree = known();
     for (section, value) in map {
-        let Some(node) = tree.get(section) else { return Err(unknown(section, file, &tree)) };
+        let Some(node) = tree.get(section) else {
+            return Err(unknown(section, file, &tree));
+        };
         let ValueKind::Table(keys) = &value.kind else {
             let reason = format!("{file} gives one value where a section [{section}] is wanted");
-            return Err(ConfigError::BadValue { key: section.clone(), reason });
+            return Err(ConfigError::BadValue {
+                key: section.clone(),
+                reason,
+            });
         };
         if let Some(key) = keys.keys().find(|key| node.get(key.as_str()).is_none()) {
             return Err(unknown(&format!("{section}.{key}"), file, node));
@@ -171,11 +208,17 @@ fn refuse_unknown(map: &Map<String, Value>, file: &str) -> Result<(), ConfigErro
 }
 
 fn unknown(key: &str, source: &str, node: &Json) -> ConfigError {
-    ConfigError::UnknownKey { key: key.to_owned(), source_name: source.to_owned(), known: names(node) }
+    ConfigError::UnknownKey {
+        key: key.to_owned(),
+        source_name: source.to_owned(),
+        known: names(node),
+    }
 }
 
 fn names(node: &Json) -> String {
-    node.as_object().map(|keys| keys.keys().cloned().collect::<Vec<_>>().join(", ")).unwrap_or_default()
+    node.as_object()
+        .map(|keys| keys.keys().cloned().collect::<Vec<_>>().join(", "))
+        .unwrap_or_default()
 }
 
 /// `config` names key and origin; the value is cut out where the key is secret.
@@ -187,8 +230,14 @@ fn bad_value(error: &Inner) -> ConfigError {
         .and_then(|rest| rest.split('`').next())
         .unwrap_or("(unknown)")
         .to_owned();
-    let secret = super::show::SECRETS.iter().any(|(section, name)| key == format!("{section}.{name}"));
-    let reason = if secret { "it cannot be read (the value is not shown)".to_owned() } else { text };
+    let secret = super::show::SECRETS
+        .iter()
+        .any(|(section, name)| key == format!("{section}.{name}"));
+    let reason = if secret {
+        "it cannot be read (the value is not shown)".to_owned()
+    } else {
+        text
+    };
     ConfigError::BadValue { key, reason }
 }
 
@@ -204,7 +253,10 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("jobs.max_attempts", u64::from(settings.jobs.max_attempts)),
         ("jobs.max_deaths", u64::from(settings.jobs.max_deaths)),
         ("jobs.sweep_millis", settings.jobs.sweep_millis),
-        ("database.max_connections", u64::from(settings.database.max_connections)),
+        (
+            "database.max_connections",
+            u64::from(settings.database.max_connections),
+        ),
         ("sync.batch_files", u64::from(settings.sync.batch_files)),
     ];
     for (key, value) in seconds {
@@ -217,19 +269,36 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
             return Err(range(key, value, "at least 1"));
         }
     }
-    if let Some(class) = settings.worker.classes.iter().find(|class| class.parse::<nightshift_domain::Class>().is_err()) {
+    if let Some(class) = settings
+        .worker
+        .classes
+        .iter()
+        .find(|class| class.parse::<nightshift_domain::Class>().is_err())
+    {
         let reason = format!("{class:?} is no class; accepted: control, poll, ingest, enrich, notify");
-        return Err(ConfigError::BadValue { key: "worker.classes".into(), reason });
+        return Err(ConfigError::BadValue {
+            key: "worker.classes".into(),
+            reason,
+        });
     }
     if !settings.http.listen.is_empty() && settings.http.listen.parse::<std::net::SocketAddr>().is_err() {
-        let reason = format!("{:?} is no address; write it like 0.0.0.0:9090", settings.http.listen);
-        return Err(ConfigError::BadValue { key: "http.listen".into(), reason });
+        let reason = format!(
+            "{:?} is no address; write it like 0.0.0.0:9090",
+            settings.http.listen
+        );
+        return Err(ConfigError::BadValue {
+            key: "http.listen".into(),
+            reason,
+        });
     }
     Ok(())
 }
 
 fn range(key: &str, value: u64, accepted: &str) -> ConfigError {
-    ConfigError::BadValue { key: key.to_owned(), reason: format!("{value} is out of range; accepted: {accepted}") }
+    ConfigError::BadValue {
+        key: key.to_owned(),
+        reason: format!("{value} is out of range; accepted: {accepted}"),
+    }
 }
 
 #[cfg(test)]
@@ -241,8 +310,15 @@ mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        load(&Sources { file: Some(empty_file()), variables, flags: vec![] })
+        let variables = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        load(&Sources {
+            file: Some(empty_file()),
+            variables,
+            flags: vec![],
+        })
     }
 
     fn file(text: &str) -> PathBuf {
@@ -256,14 +332,23 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        load(&Sources { file: Some(file(text)), ..Sources::default() }).unwrap_err().to_string()
+        load(&Sources {
+            file: Some(file(text)),
+            ..Sources::default()
+        })
+        .unwrap_err()
+        .to_string()
     }
 
     #[test]
     fn later_sources_win() {
         let path = file("[jobs]\nlease_seconds = 30\nmax_attempts = 7\n");
         let variables = vec![("NIGHTSHIFT__JOBS__LEASE_SECONDS".to_owned(), "40".to_owned())];
-        let sources = |flags| Sources { file: Some(path.clone()), variables: variables.clone(), flags };
+        let sources = |flags| Sources {
+            file: Some(path.clone()),
+            variables: variables.clone(),
+            flags,
+        };
         let settings = load(&sources(vec![])).unwrap();
         assert_eq!((settings.jobs.lease_seconds, settings.jobs.max_attempts), (40, 7));
         let settings = load(&sources(vec![("jobs.lease_seconds".into(), "50".into())])).unwrap();
@@ -272,9 +357,16 @@ mod tests {
 
     #[test]
     fn lists_in_variables_are_cut_at_commas() {
-        let settings = variables(&[("NIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS", "127.0.0.1, localhost,")]).unwrap();
+        let settings =
+            variables(&[("NIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS", "127.0.0.1, localhost,")]).unwrap();
         assert_eq!(settings.salesforce.allowed_hosts, ["127.0.0.1", "localhost"]);
-        assert!(variables(&[("NIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS", "")]).unwrap().salesforce.allowed_hosts.is_empty());
+        assert!(
+            variables(&[("NIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS", "")])
+                .unwrap()
+                .salesforce
+                .allowed_hosts
+                .is_empty()
+        );
     }
 
     #[test]
@@ -287,8 +379,13 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_source() {
         assert!(error("[job]\nx = 1").contains("unknown key `job` in /"));
         let text = error("[jobs]\nlease_second = 1");
-        assert!(text.contains("unknown key `jobs.lease_second`") && text.contains("lease_seconds"), "{text}");
-        let text = variables(&[("NIGHTSHIFT__JOBS__LEASE", "1")]).unwrap_err().to_string();
+        assert!(
+            text.contains("unknown key `jobs.lease_second`") && text.contains("lease_seconds"),
+            "{text}"
+        );
+        let text = variables(&[("NIGHTSHIFT__JOBS__LEASE", "1")])
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("the variable NIGHTSHIFT__JOBS__LEASE"), "{text}");
     }
 
@@ -312,7 +409,10 @@ mod tests {
     fn toml_that_breaks_off_names_file_and_place() {
         let text = error("[jobs\nlease_seconds = 1");
         assert!(text.contains("line 1"), "{text}");
-        let missing = load(&Sources { file: Some("/nowhere/n.toml".into()), ..Sources::default() });
+        let missing = load(&Sources {
+            file: Some("/nowhere/n.toml".into()),
+            ..Sources::default()
+        });
         assert!(missing.unwrap_err().to_string().contains("/nowhere/n.toml"));
     }
 }

@@ -11,7 +11,13 @@ pub(super) const SECRETS: [(&str, &str); 3] = [("database", "url"), ("broker", "
 /// The settings as a tree, secrets replaced.
 pub fn show(settings: &Settings) -> Value {
     let mut tree = serde_json::to_value(settings).expect("settings are plain data");
-    let secret = |value: &Option<SecretString>| if value.is_some() { json!("(set, hidden)") } else { json!("(not set)") };
+    let secret = |value: &Option<SecretString>| {
+        if value.is_some() {
+            json!("(set, hidden)")
+        } else {
+            json!("(not set)")
+        }
+    };
     tree["database"]["url"] = secret(&settings.database.url);
     tree["broker"]["url"] = secret(&settings.broker.url);
     tree["secrets"]["key"] = secret(&settings.secrets.key);

@@ -18,7 +18,9 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
     /// No binaries.
-    #[error("PostgreSQL's programs are not on this machine; on Debian: apt-get install postgresql (see README), else set database.url")]
+    #[error(
+        "PostgreSQL's programs are not on this machine; on Debian: apt-get install postgresql (see README), else set database.url"
+    )]
     NotInstalled,
     /// A program failed.
     #[error("{program} failed: {output}")]
@@ -75,7 +77,11 @@ impl PrivatePostgres {
         }
         stop_left_over(&data);
         let server = serve(&programs, directory, &data)?;
-        let mut postgres = Self { server, directory: directory.to_owned(), keep_data };
+        let mut postgres = Self {
+            server,
+            directory: directory.to_owned(),
+            keep_data,
+        };
         postgres.wait_until_ready(&programs)?;
         Ok(postgres)
     }
@@ -100,7 +106,10 @@ impl PrivatePostgres {
             let ended = self.server.try_wait().ok().flatten().is_some();
             if ended || began.elapsed() > START_WITHIN {
                 let log = self.directory.join("postgres.log");
-                return Err(EmbeddedError::NotReady(began.elapsed().as_secs(), log.display().to_string()));
+                return Err(EmbeddedError::NotReady(
+                    began.elapsed().as_secs(),
+                    log.display().to_string(),
+                ));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -108,7 +117,9 @@ impl PrivatePostgres {
 
     fn stop(&mut self) {
         // SIGINT: "fast" shutdown
-        let _ = Command::new("kill").args(["-INT", &self.server.id().to_string()]).status();
+        let _ = Command::new("kill")
+            .args(["-INT", &self.server.id().to_string()])
+            .status();
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(20) {
             if matches!(self.server.try_wait(), Ok(Some(_)) | Err(_)) {
@@ -137,7 +148,9 @@ pub fn programs() -> Option<PathBuf> {
         .filter_map(|entry| {
             let path = entry.ok()?.path();
             let version: u32 = path.file_name()?.to_str()?.parse().ok()?;
-            path.join("bin/initdb").exists().then_some((version, path.join("bin")))
+            path.join("bin/initdb")
+                .exists()
+                .then_some((version, path.join("bin")))
         })
         .max()
         .map(|(_, path)| path)
@@ -145,9 +158,14 @@ pub fn programs() -> Option<PathBuf> {
 }
 
 fn on_path() -> Option<PathBuf> {
-    let output = Command::new("sh").args(["-c", "command -v initdb"]).output().ok()?;
+    let output = Command::new("sh")
+        .args(["-c", "command -v initdb"])
+        .output()
+        .ok()?;
     let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim().to_owned());
-    path.parent().filter(|folder| folder.join("postgres").exists()).map(Path::to_owned)
+    path.parent()
+        .filter(|folder| folder.join("postgres").exists())
+        .map(Path::to_owned)
 }
 
 fn is_root() -> bool {
@@ -155,7 +173,10 @@ fn is_root() -> bool {
 }
 
 fn make_directory(directory: &Path) -> Result<(), EmbeddedError> {
-    let io = |source| EmbeddedError::Io { place: directory.display().to_string(), source };
+    let io = |source| EmbeddedError::Io {
+        place: directory.display().to_string(),
+        source,
+    };
     fs::create_dir_all(directory).map_err(io)?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(io)?;
     if is_root() {
@@ -188,12 +209,22 @@ fn init(programs: &Path, directory: &Path, data: &Path) -> Result<(), EmbeddedEr
         .args(["-U", "nightshift", "--auth-local=trust", "--auth-host=reject"])
         .args(["--encoding=UTF8", "--locale=C.UTF-8", "-N"])
         .output()
-        .map_err(|source| EmbeddedError::Io { place: "initdb".into(), source })?;
+        .map_err(|source| EmbeddedError::Io {
+            place: "initdb".into(),
+            source,
+        })?;
     if output.status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr).trim().chars().take(1_000).collect();
-    Err(EmbeddedError::Program { program: "initdb", output: words })
+    let words = String::from_utf8_lossy(&output.stderr)
+        .trim()
+        .chars()
+        .take(1_000)
+        .collect();
+    Err(EmbeddedError::Program {
+        program: "initdb",
+        output: words,
+    })
 }
 
 fn serve(programs: &Path, directory: &Path, data: &Path) -> Result<Child, EmbeddedError> {
@@ -202,7 +233,11 @@ fn serve(programs: &Path, directory: &Path, data: &Path) -> Result<Child, Embedd
         let place = place.display().to_string();
         move |source| EmbeddedError::Io { place, source }
     };
-    let out = fs::OpenOptions::new().create(true).append(true).open(&log).map_err(io(&log))?;
+    let out = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(io(&log))?;
     let err = out.try_clone().map_err(io(&log))?;
     let settings = [
         "listen_addresses=".to_owned(),
@@ -220,18 +255,37 @@ fn serve(programs: &Path, directory: &Path, data: &Path) -> Result<Child, Embedd
     let postgres = programs.join("postgres");
     // `setpriv --pdeathsig` asks the kernel to send SIGINT when this process dies, after the account is changed
     let mut command = unprivileged(Path::new("/usr/bin/setpriv"), directory);
-    command.args(["--pdeathsig", "INT", "--"]).arg(&postgres).arg("-D").arg(data);
+    command
+        .args(["--pdeathsig", "INT", "--"])
+        .arg(&postgres)
+        .arg("-D")
+        .arg(data);
     for setting in settings {
         command.arg("-c").arg(setting);
     }
-    command.stdout(out).stderr(err).process_group(0).spawn().map_err(io(&postgres))
+    command
+        .stdout(out)
+        .stderr(err)
+        .process_group(0)
+        .spawn()
+        .map_err(io(&postgres))
 }
 
 /// A process that was killed may have left its server behind.
 fn stop_left_over(data: &Path) {
-    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else { return };
-    let Some(pid) = text.lines().next().map(str::trim).filter(|pid| pid.parse::<u32>().is_ok()) else { return };
-    let is_postgres = fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres");
+    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else {
+        return;
+    };
+    let Some(pid) = text
+        .lines()
+        .next()
+        .map(str::trim)
+        .filter(|pid| pid.parse::<u32>().is_ok())
+    else {
+        return;
+    };
+    let is_postgres =
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres");
     if !is_postgres {
         return;
     }

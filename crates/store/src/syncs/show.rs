@@ -75,6 +75,17 @@ pub struct TimelineRow {
     pub detail: Option<String>,
 }
 
+/// How far an open sync is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Jobs that are done.
+    pub done: i64,
+    /// Jobs that are known and still to do.
+    pub open: i64,
+    /// The step that was settled last.
+    pub step: Option<String>,
+}
+
 const COLUMNS: &str = "org_id, id, state, mode, door, reason, night, admitted_at, ended_at, api_version, revision, \
      components, added, changed, deleted, asked, got, failure_code, failure_message, \
      extract(epoch FROM coalesce(ended_at, nightshift_now()) - admitted_at)::float8 AS seconds";
@@ -139,6 +150,26 @@ impl Syncs<'_> {
         .fetch_one(&self.store.pool)
         .await
         .map_err(at("syncs.has_ingested"))
+    }
+
+    /// How far it is: jobs done and jobs known, which grow as the sync learns what there is.
+    pub async fn progress(self, org: OrgId, sync: SyncId) -> Result<Progress, StoreError> {
+        let row = sqlx::query(
+            "-- syncs.progress
+            SELECT (SELECT count(*) FROM timeline WHERE org_id = $1 AND sync_id = $2 AND event = 'done') AS done,
+                   (SELECT count(*) FROM job WHERE org_id = $1 AND sync_id = $2) AS open,
+                   (SELECT kind FROM timeline WHERE org_id = $1 AND sync_id = $2 ORDER BY n DESC LIMIT 1) AS step",
+        )
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("syncs.progress"))?;
+        Ok(Progress {
+            done: row.get("done"),
+            open: row.get("open"),
+            step: row.get("step"),
+        })
     }
 
     /// What happened to it, in order.

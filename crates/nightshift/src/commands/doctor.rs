@@ -1,0 +1,209 @@
+//! `doctor`: looks at everything a process needs, says what it saw and what to do. Changes nothing.
+
+use std::{process::ExitCode, time::Duration};
+
+use nightshift_domain::schedule::zone_names;
+use nightshift_queue::Queue;
+use nightshift_store::Store;
+use serde_json::json;
+
+use crate::{cli::Json, config::Settings, error::CommandError, output, wiring};
+
+/// How long one check may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One check's result.
+struct Finding {
+    thing: &'static str,
+    verdict: Verdict,
+    saw: String,
+    remedy: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Bad,
+    /// Not good, but nothing breaks.
+    Note,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Bad => "failed",
+            Self::Note => "note",
+        }
+    }
+}
+
+fn good(thing: &'static str, saw: String) -> Finding {
+    Finding {
+        thing,
+        verdict: Verdict::Good,
+        saw,
+        remedy: String::new(),
+    }
+}
+
+fn bad(thing: &'static str, saw: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding {
+        thing,
+        verdict: Verdict::Bad,
+        saw: saw.into(),
+        remedy: remedy.into(),
+    }
+}
+
+/// Checks, prints, exits 1 when something is broken.
+pub async fn doctor(settings: &Settings, json: Json) -> Result<ExitCode, CommandError> {
+    let mut findings = vec![zones(), key(settings)];
+    findings.extend(database(settings).await);
+    findings.push(broker(settings).await);
+    if json.json {
+        let checks: Vec<_> = findings
+            .iter()
+            .map(|found| {
+                json!({ "check": found.thing, "verdict": found.verdict.as_str(), "saw": found.saw, "remedy": found.remedy })
+            })
+            .collect();
+        output::json(&json!({ "checks": checks }));
+    } else {
+        for found in &findings {
+            output::line(&format!(
+                "{:<6} {:<11} {}",
+                found.verdict.as_str(),
+                found.thing,
+                found.saw
+            ));
+            if !found.remedy.is_empty() {
+                output::line(&format!("{:18} do: {}", "", found.remedy));
+            }
+        }
+    }
+    let broken = findings.iter().any(|found| found.verdict == Verdict::Bad);
+    Ok(if broken {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn zones() -> Finding {
+    good(
+        "zone data",
+        format!("{} zones of the bundled data", zone_names().len()),
+    )
+}
+
+fn key(settings: &Settings) -> Finding {
+    match wiring::keyring(settings) {
+        Ok(_) => good("key", "secrets.key can be used".into()),
+        Err(error) => bad(
+            "key",
+            error.chain(),
+            "make one: echo \"k1:$(head -c 32 /dev/urandom | base64)\"; keep it, or every org has to be connected again",
+        ),
+    }
+}
+
+async fn database(settings: &Settings) -> Vec<Finding> {
+    let store = match tokio::time::timeout(PATIENCE, wiring::store(settings)).await {
+        Ok(Ok(store)) => store,
+        Ok(Err(error)) => {
+            return vec![bad(
+                "database",
+                error.chain(),
+                "check database.url and that the server runs",
+            )];
+        }
+        Err(_) => {
+            return vec![bad(
+                "database",
+                "no answer within 10 s",
+                "check database.url and the network",
+            )];
+        }
+    };
+    let mut findings = vec![match store.server_version().await {
+        Ok(version) => good("database", version),
+        Err(error) => bad("database", error.detail(), "look into the server's log"),
+    }];
+    findings.push(migrations(&store).await);
+    findings.push(processes(&store).await);
+    findings
+}
+
+async fn migrations(store: &Store) -> Finding {
+    match store.migration_state().await {
+        Ok(state) if state.applied == state.wanted => {
+            good("migrations", format!("{} applied", state.applied))
+        }
+        Ok(state) if state.applied > state.wanted => bad(
+            "migrations",
+            format!(
+                "the database has {}, this program knows {}",
+                state.applied, state.wanted
+            ),
+            "use the newer release of nightshift",
+        ),
+        Ok(state) => bad(
+            "migrations",
+            format!(
+                "the database has {}, this program wants {}",
+                state.applied, state.wanted
+            ),
+            "nightshift migrate",
+        ),
+        Err(error) => bad("migrations", error.detail(), "look into the server's log"),
+    }
+}
+
+async fn processes(store: &Store) -> Finding {
+    let Ok(alive) = store.processes().alive().await else {
+        return bad(
+            "processes",
+            "the table of processes cannot be read",
+            "nightshift migrate",
+        );
+    };
+    let count = |kind: &str| alive.iter().filter(|process| process.kind == kind).count();
+    let (schedulers, workers) = (count("scheduler"), count("worker"));
+    let saw = format!("{schedulers} scheduler(s) and {workers} worker(s) seen within a minute");
+    if schedulers > 0 && workers > 0 {
+        return good("processes", saw);
+    }
+    let remedy = "start nightshift scheduler and nightshift worker".to_owned();
+    Finding {
+        thing: "processes",
+        verdict: Verdict::Note,
+        saw,
+        remedy,
+    }
+}
+
+async fn broker(settings: &Settings) -> Finding {
+    match tokio::time::timeout(PATIENCE, wiring::queue_now(settings)).await {
+        Ok(Ok(queue)) => match queue.list_dead(100).await {
+            Ok(dead) if dead.is_empty() => good("broker", "it answers; no dead letters".into()),
+            Ok(dead) => Finding {
+                thing: "broker",
+                verdict: Verdict::Note,
+                saw: format!("it answers; {} dead letter(s)", dead.len()),
+                remedy: "nightshift queue dead".into(),
+            },
+            Err(error) => bad("broker", error.to_string(), "look into the broker's log"),
+        },
+        Ok(Err(error)) => bad(
+            "broker",
+            error.chain(),
+            "check broker.url and that the broker runs",
+        ),
+        Err(_) => bad(
+            "broker",
+            "no answer within 10 s",
+            "check broker.url and that the broker runs",
+        ),
+    }
+}

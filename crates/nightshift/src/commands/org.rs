@@ -1,0 +1,228 @@
+//! `org add`, `list`, `show`, `schedule`, `pause`, `resume`, `reauthenticate`.
+
+use std::process::ExitCode;
+
+use nightshift_connections::{NewConnection, connect, reauthenticate};
+use nightshift_domain::{
+    OrgName,
+    ids::OrgId,
+    schedule::{Days, LocalMinute, Schedule, Window, Zone},
+    sync::Mode,
+};
+use nightshift_store::{
+    Store,
+    orgs::{OrgRow, Saved},
+};
+use rand::RngExt;
+use serde_json::{Value, json};
+
+use super::{maybe, secret_file, sync, time};
+use crate::{
+    cli::{Json, OrgAddArgs, OrgCommand, ScheduleArgs},
+    config::Settings,
+    error::CommandError,
+    output, wiring,
+};
+
+/// Connects, shows and schedules orgs.
+pub async fn org(settings: &Settings, command: OrgCommand) -> Result<ExitCode, CommandError> {
+    let store = wiring::store(settings).await?;
+    match command {
+        OrgCommand::Add(args) => add(&store, settings, args).await?,
+        OrgCommand::List(json) => list(&store.orgs().list().await?, json),
+        OrgCommand::Show { name, json } => show(&store.orgs().find(&name).await?, json),
+        OrgCommand::Schedule(args) => schedule(&store, &args).await?,
+        OrgCommand::Pause { name } => {
+            let org = store.orgs().find(&name).await?;
+            store.orgs().pause(org.id).await?;
+            eprintln!(
+                "org {} is paused: no night begins until nightshift org resume {}",
+                org.name, org.name
+            );
+        }
+        OrgCommand::Resume { name } => resume(&store, &name).await?,
+        OrgCommand::Reauthenticate {
+            name,
+            refresh_token_file,
+        } => {
+            let org = store.orgs().find(&name).await?;
+            let token = secret_file(&refresh_token_file)?;
+            reauthenticate(&store, &wiring::salesforce(settings)?, &org, token).await?;
+            eprintln!(
+                "org {} is connected again; nightshift sync {} starts a sync now",
+                org.name, org.name
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn add(store: &Store, settings: &Settings, args: OrgAddArgs) -> Result<(), CommandError> {
+    let name: OrgName = args
+        .name
+        .parse()
+        .map_err(|error| CommandError::Usage(format!("NAME: {error}")))?;
+    let login_url = if args.sandbox && args.login_url.contains("//login.salesforce.com") {
+        return Err(CommandError::Usage(
+            "a sandbox logs in at https://test.salesforce.com or at its My Domain, not at login.salesforce.com".into(),
+        ));
+    } else {
+        args.login_url
+    };
+    let connection = NewConnection {
+        name,
+        login_url,
+        client_id: args.client_id,
+        client_secret: args.client_secret_file.as_deref().map(secret_file).transpose()?,
+        refresh_token: secret_file(&args.refresh_token_file)?,
+        time_zone: args.time_zone,
+    };
+    let salesforce = wiring::salesforce(settings)?;
+    let id = connect(store, &salesforce, connection, None, &mut rand::rng()).await?;
+    let org = store.orgs().show(id).await?;
+    if !args.no_sync {
+        sync::start(store, settings, &org, Mode::Incremental).await?;
+    }
+    if args.json.json {
+        output::json(&summary(&org));
+    } else {
+        let next = maybe(org.next_run.map(time));
+        output::line(&format!(
+            "connected {} ({}), zone {}, next run {next}",
+            org.name,
+            org.organization_id,
+            zone(&org)
+        ));
+    }
+    Ok(())
+}
+
+fn zone(org: &OrgRow) -> &str {
+    org.schedule.zone().name()
+}
+
+/// What `org add --json` and `org list --json` give of an org.
+fn summary(org: &OrgRow) -> Value {
+    json!({
+        "id": org.id.to_string(),
+        "name": org.name,
+        "organization_id": org.organization_id.to_string(),
+        "time_zone": zone(org),
+        "next_run": org.next_run.map(|at| at.to_string()),
+    })
+}
+
+fn whole(org: &OrgRow) -> Value {
+    let mut document = summary(org);
+    document["state"] = json!(org.state());
+    document["current_as_of"] = json!(org.current_as_of.map(|at| at.to_string()));
+    document["revision"] = json!(org.revision);
+    document["open_cases"] = json!(org.open_cases);
+    document["window"] = json!(org.schedule.window().to_string());
+    document["slot"] = json!(org.schedule.slot().to_string());
+    document["days"] = json!(org.schedule.days().to_string());
+    document["login_url"] = json!(org.login_url);
+    document["instance_url"] = json!(org.instance_url);
+    document["sandbox"] = json!(org.is_sandbox);
+    document["edition"] = json!(org.edition);
+    document["broken_with"] = json!(org.broken_with);
+    document
+}
+
+fn list(orgs: &[OrgRow], json: Json) {
+    if json.json {
+        output::json(&orgs.iter().map(whole).collect());
+        return;
+    }
+    let rows: Vec<_> = orgs
+        .iter()
+        .map(|org| {
+            vec![
+                org.name.clone(),
+                org.state().to_owned(),
+                zone(org).to_owned(),
+                maybe(org.next_run.map(time)),
+                maybe(org.revision),
+                maybe(org.current_as_of.map(time)),
+                org.open_cases.to_string(),
+            ]
+        })
+        .collect();
+    output::table(
+        &["org", "state", "zone", "next run", "revision", "as of", "cases"],
+        &rows,
+    );
+}
+
+fn show(org: &OrgRow, json: Json) {
+    let document = whole(org);
+    if json.json {
+        output::json(&document);
+        return;
+    }
+    for (key, value) in document.as_object().into_iter().flatten() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        output::line(&format!("{key:<15} {text}"));
+    }
+}
+
+/// Saves when an org is synced; read again when a scheduler fired it meanwhile.
+async fn schedule(store: &Store, args: &ScheduleArgs) -> Result<(), CommandError> {
+    let id = store.orgs().find(&args.name).await?.id;
+    loop {
+        let org = store.orgs().show(id).await?;
+        let schedule = changed(&org, args)?;
+        let next = schedule
+            .next_run(org.last_night, org.slots_after)
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
+        if store
+            .orgs()
+            .save_schedule(id, &schedule, org.last_night, next.slot)
+            .await?
+            == Saved::Yes
+        {
+            return saved(store, id, args.json).await;
+        }
+    }
+}
+
+fn changed(org: &OrgRow, args: &ScheduleArgs) -> Result<Schedule, CommandError> {
+    let usage = |flag: &str, error: &dyn std::fmt::Display| CommandError::Usage(format!("--{flag}: {error}"));
+    let old = &org.schedule;
+    let zone: Zone = match &args.time_zone {
+        Some(text) => text.parse().map_err(|error| usage("time-zone", &error))?,
+        None => old.zone().clone(),
+    };
+    let window: Window = match &args.window {
+        Some(text) => text.parse().map_err(|error| usage("window", &error))?,
+        None => old.window(),
+    };
+    let days: Days = match &args.days {
+        Some(text) => text.parse().map_err(|error| usage("days", &error))?,
+        None => old.days(),
+    };
+    let random = || window.minute(rand::rng().random_range(0..window.length()));
+    let slot: LocalMinute = match &args.at {
+        Some(text) => text.parse().map_err(|error| usage("at", &error))?,
+        None if args.random || !window.contains(old.slot()) => random(),
+        None => old.slot(),
+    };
+    Schedule::new(zone, window, slot, days).map_err(|error| CommandError::Usage(error.to_string()))
+}
+
+async fn saved(store: &Store, id: OrgId, json: Json) -> Result<(), CommandError> {
+    show(&store.orgs().show(id).await?, json);
+    Ok(())
+}
+
+async fn resume(store: &Store, name: &str) -> Result<(), CommandError> {
+    let org = store.orgs().find(name).await?;
+    let now = store.now().await?;
+    let next = org
+        .schedule
+        .next_run(org.last_night, now)
+        .map_err(|error| CommandError::Usage(error.to_string()))?;
+    store.orgs().resume(org.id, now, next.slot).await?;
+    eprintln!("org {} runs again; next run {}", org.name, time(next.slot));
+    Ok(())
+}

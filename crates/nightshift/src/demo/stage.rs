@@ -1,0 +1,328 @@
+//! The stage: a private PostgreSQL, the simulator, scheduler and worker, and the clock of slots.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use nightshift_connections::{NewConnection, connect};
+use nightshift_domain::{
+    ids::{OrgId, SyncId},
+    sync::Mode,
+};
+use nightshift_queue::{InProcess, Queue};
+use nightshift_scheduler::SlotClock;
+use nightshift_simulator::{ChangeKind, Fault, FaultKind, OrgAccess, OrgSpec, Simulator, SimulatorSettings};
+use nightshift_store::Store;
+use nightshift_telemetry::{LogFormat, Service, Telemetry};
+use secrecy::ExposeSecret;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    cast::{Actor, Part, cast},
+    report::{Night, Played},
+    watch::Watch,
+};
+use crate::{
+    cli::DemoArgs,
+    commands::start_sync,
+    config::Settings,
+    embedded::postgres::{Keep, PrivatePostgres},
+    error::CommandError,
+    processes::{new_key, scheduler_parts, worker_parts},
+    wiring,
+};
+
+/// Share of components that a night touches.
+const TOUCHED: f64 = 0.02;
+/// How long a slot's sync may take to appear after the clock has reached it.
+const FIRES_WITHIN: Duration = Duration::from_secs(30);
+
+/// Everything that runs.
+pub struct Stage {
+    settings: Settings,
+    postgres: PrivatePostgres,
+    store: Store,
+    simulator: Simulator,
+    clock: Arc<AtomicI64>,
+    stop: CancellationToken,
+    fleet: JoinHandle<()>,
+    telemetry: Telemetry,
+    cast: Vec<Playing>,
+}
+
+/// An org of the cast and its connection.
+struct Playing {
+    actor: Actor,
+    access: OrgAccess,
+    org: Option<OrgId>,
+    first: Option<SyncId>,
+}
+
+impl Stage {
+    /// Starts everything; no org is connected yet.
+    pub async fn build(settings: &Settings, args: &DemoArgs) -> Result<Self, CommandError> {
+        let mut settings = demo_settings(settings);
+        let service = Service {
+            role: "demo",
+            version: env!("CARGO_PKG_VERSION"),
+            instance: "demo".into(),
+        };
+        let telemetry = nightshift_telemetry::start(&settings.telemetry, &service)?;
+        let postgres = PrivatePostgres::start(&directory(), Keep::Nothing)?;
+        settings.database.url = Some(postgres.url().into());
+        let store = wiring::store(&settings).await?;
+        store.migrate().await?;
+        let simulator = Simulator::start(SimulatorSettings {
+            seed: args.seed,
+            ..SimulatorSettings::default()
+        })
+        .await?;
+        let mut playing = Vec::new();
+        for (n, actor) in (1..).zip(cast(u64::from(args.components))) {
+            let spec = OrgSpec::generated(actor.name, args.seed.wrapping_add(n), actor.size)
+                .in_time_zone(actor.zone);
+            let access = simulator.add_org(spec)?;
+            playing.push(Playing {
+                actor,
+                access,
+                org: None,
+                first: None,
+            });
+        }
+        let clock = Arc::new(AtomicI64::new(store.now().await?.as_second()));
+        let stop = CancellationToken::new();
+        let fleet = fleet(&settings, &store, &clock, &stop)?;
+        Ok(Self {
+            settings,
+            postgres,
+            store,
+            simulator,
+            clock,
+            stop,
+            fleet,
+            telemetry,
+            cast: playing,
+        })
+    }
+
+    /// For reading what came out.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How other commands reach it while it is kept.
+    pub fn variables(&self) -> String {
+        let key = self
+            .settings
+            .secrets
+            .key
+            .as_ref()
+            .map_or("", |key| key.expose_secret());
+        format!(
+            "  export NIGHTSHIFT__DATABASE__URL={}\n  export NIGHTSHIFT__SECRETS__KEY={key}\n  export \
+             NIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS=127.0.0.1\n  (the simulator is at {})",
+            self.postgres.url(),
+            self.simulator.base_url()
+        )
+    }
+
+    /// Connects the orgs, as an administrator would.
+    pub async fn connect(&mut self) -> Result<(), CommandError> {
+        let salesforce = wiring::salesforce(&self.settings)?;
+        let floor = Timestamp::from_second(self.clock.load(Ordering::SeqCst)).ok();
+        for playing in &mut self.cast {
+            let connection = NewConnection {
+                name: playing.actor.name.parse().expect("the cast's names are names"),
+                login_url: self.simulator.base_url(),
+                client_id: playing.access.client_id.clone(),
+                client_secret: None,
+                refresh_token: playing.access.refresh_token.clone().into(),
+                time_zone: None,
+            };
+            playing.org = Some(connect(&self.store, &salesforce, connection, floor, &mut rand::rng()).await?);
+        }
+        eprintln!("{} orgs are connected", self.cast.len());
+        Ok(())
+    }
+
+    /// The first sync of every org, all at once, as `org add` starts it.
+    pub async fn first_night(&mut self) -> Result<Night, CommandError> {
+        for playing in self
+            .cast
+            .iter()
+            .filter(|playing| playing.actor.part == Part::Hangs)
+        {
+            self.simulator.fault(
+                playing.actor.name,
+                Fault::new(FaultKind::StaysInProgress).times(1),
+            )?;
+        }
+        let mut syncs = Vec::new();
+        for playing in &mut self.cast {
+            let Some(org) = playing.org else { continue };
+            let row = self.store.orgs().show(org).await?;
+            let (sync, _) = start_sync(&self.store, &self.settings, &row, Mode::Incremental).await?;
+            playing.first = Some(sync);
+            syncs.push((playing.actor.name, org, sync));
+        }
+        Watch::new(&self.store, "first sync").until_over(&syncs).await?;
+        self.night("first sync", &syncs).await
+    }
+
+    /// A day passes at Salesforce: some components change, one token is revoked, one component breaks.
+    pub fn evolve(&self) -> Result<(), CommandError> {
+        let mut touched = 0;
+        for playing in &self.cast {
+            let name = playing.actor.name;
+            let changes = self.simulator.evolve(name, TOUCHED)?;
+            touched += changes.len();
+            match playing.actor.part {
+                Part::Revoked => self.simulator.revoke(name)?,
+                Part::Poisoned => {
+                    let broken = changes
+                        .iter()
+                        .find(|c| c.kind == "ApexClass" && c.change == ChangeKind::Changed);
+                    if let Some(broken) = broken {
+                        let fault = Fault::new(FaultKind::PoisonousComponent).of_type(&broken.kind);
+                        self.simulator.fault(name, fault.named(&broken.full_name))?;
+                    }
+                }
+                Part::Plain | Part::Hangs => {}
+            }
+        }
+        eprintln!("a day passes: {touched} components change, one token is revoked, one component breaks");
+        Ok(())
+    }
+
+    /// The night: the clock goes from slot to slot, and the scheduler fires each org at its own.
+    pub async fn second_night(&self) -> Result<Night, CommandError> {
+        let mut slots = Vec::new();
+        for playing in &self.cast {
+            let Some(org) = playing.org else { continue };
+            let row = self.store.orgs().show(org).await?;
+            slots.push((row.next_run, playing.actor.name, org, playing.first));
+        }
+        slots.sort_by_key(|slot| slot.0);
+        let mut syncs = Vec::new();
+        let watch = Watch::new(&self.store, "night");
+        for (slot, name, org, first) in slots {
+            let Some(slot) = slot else { continue };
+            self.clock.store(slot.as_second(), Ordering::SeqCst);
+            let sync = self.fired(org, first).await?;
+            syncs.push((name, org, sync));
+            watch.look(&syncs).await?;
+        }
+        watch.until_over(&syncs).await?;
+        self.night("night", &syncs).await
+    }
+
+    async fn fired(&self, org: OrgId, first: Option<SyncId>) -> Result<SyncId, CommandError> {
+        let look = async {
+            loop {
+                if let Some(sync) = self
+                    .store
+                    .syncs()
+                    .latest(org)
+                    .await?
+                    .filter(|sync| Some(sync.id) != first)
+                {
+                    return Ok(sync.id);
+                }
+                wiring::pause(Duration::from_millis(20)).await;
+            }
+        };
+        let late = CommandError::Refused("a slot came and no sync was started".into());
+        tokio::time::timeout(FIRES_WITHIN, look)
+            .await
+            .unwrap_or(Err(late))
+    }
+
+    async fn night(
+        &self,
+        title: &'static str,
+        syncs: &[(&'static str, OrgId, SyncId)],
+    ) -> Result<Night, CommandError> {
+        let mut orgs = Vec::new();
+        for playing in &self.cast {
+            let Some(&(_, org, sync)) = syncs.iter().find(|(name, ..)| *name == playing.actor.name) else {
+                continue;
+            };
+            orgs.push(Played {
+                actor: playing.actor.clone(),
+                org: self.store.orgs().show(org).await?,
+                sync: self.store.syncs().show(sync).await?,
+                left_out: self.store.dictionary().left_out(org, sync).await?,
+            });
+        }
+        Ok(Night { title, orgs })
+    }
+
+    /// Ends everything and removes the cluster.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.fleet).await;
+        self.simulator.stop().await;
+        self.store.close().await;
+        drop(self.postgres);
+        let _ = self.telemetry.shutdown(Duration::from_secs(1)).await;
+    }
+}
+
+/// What differs from a fleet's defaults: a night must pass in seconds, and nothing but errors may talk in between.
+fn demo_settings(settings: &Settings) -> Settings {
+    let mut demo = settings.clone();
+    let defaults = Settings::default();
+    if demo.telemetry == defaults.telemetry {
+        demo.telemetry.log = "error".into();
+        demo.telemetry.log_format = LogFormat::Text;
+    }
+    demo.salesforce.allowed_hosts = vec!["127.0.0.1".into()];
+    demo.secrets.key = Some(new_key());
+    demo.broker.url = None;
+    demo.database.max_connections = 24;
+    demo.jobs.sweep_millis = 100;
+    demo.jobs.backoff_initial_seconds = 1;
+    demo.jobs.backoff_max_seconds = 2;
+    demo.scheduler.tick_millis = 20;
+    demo.sync.poll_first_millis = 150;
+    demo.sync.poll_max_seconds = 1;
+    demo.sync.poll_deadline_seconds = 3;
+    demo
+}
+
+/// Below the system's temporary directory, short, and this process's own.
+fn directory() -> PathBuf {
+    std::env::temp_dir().join(format!("ns-demo-{}", std::process::id()))
+}
+
+fn fleet(
+    settings: &Settings,
+    store: &Store,
+    clock: &Arc<AtomicI64>,
+    stop: &CancellationToken,
+) -> Result<JoinHandle<()>, CommandError> {
+    let queue: Arc<dyn Queue> = Arc::new(InProcess::new());
+    let clock = Arc::clone(clock);
+    let now = move || Timestamp::from_second(clock.load(Ordering::SeqCst)).expect("slots are times");
+    let scheduler = scheduler_parts(
+        settings,
+        store,
+        Arc::clone(&queue),
+        SlotClock::Virtual(Arc::new(now)),
+    );
+    let worker = worker_parts(settings, store, queue, &[])?;
+    let stop = stop.clone();
+    Ok(tokio::spawn(async move {
+        tokio::join!(
+            nightshift_scheduler::run(scheduler, stop.clone()),
+            nightshift_worker::run(worker, stop)
+        );
+    }))
+}

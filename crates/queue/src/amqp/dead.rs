@@ -1,0 +1,125 @@
+//! The dead letters: looked at without being taken, and sent again to where they came from.
+
+use std::time::Duration;
+
+use lapin::{
+    Channel,
+    options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+
+use super::{Letter, Post, Sent, consumer, properties, publish};
+use crate::port::{DeadLetter, QueueError};
+
+/// How long the broker may take for all of it.
+const WITHIN: Duration = Duration::from_secs(30);
+/// Most characters of a body that are shown.
+const SHOWN: usize = 4_096;
+
+/// At most `limit`; they stay, because closing the channel gives all of them back.
+pub(super) async fn list(post: Post, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
+    let look = async {
+        let live = post.consuming.live().await;
+        let channel = live.connection.create_channel().await?;
+        let mut letters = Vec::new();
+        while letters.len() < limit {
+            let options = BasicGetOptions::default();
+            let Some(got) = channel
+                .basic_get(post.names.dead.as_str().into(), options)
+                .await?
+            else {
+                break;
+            };
+            let headers = got.delivery.properties.headers().clone().unwrap_or_default();
+            let body = String::from_utf8_lossy(&got.delivery.data);
+            letters.push(DeadLetter {
+                from: from(&headers).unwrap_or_else(|| "(unknown)".to_owned()),
+                reason: reason(&headers),
+                body: body.chars().take(SHOWN).collect(),
+            });
+        }
+        channel.close(200, "looked".into()).await?;
+        Ok(letters)
+    };
+    limited(look).await
+}
+
+/// Sends those that are there now; one that dies again meanwhile is not sent twice.
+pub(super) async fn requeue(post: Post) -> Result<usize, QueueError> {
+    let send = async {
+        let live = post.consuming.live().await;
+        let channel = live.connection.create_channel().await?;
+        let waiting = count(&channel, &post.names.dead).await?;
+        let mut sent = 0;
+        for _ in 0..waiting {
+            let options = BasicGetOptions::default();
+            let Some(got) = channel
+                .basic_get(post.names.dead.as_str().into(), options)
+                .await?
+            else {
+                break;
+            };
+            let headers = got.delivery.properties.headers().clone().unwrap_or_default();
+            let Some(queue) = from(&headers) else { continue };
+            let traceparent = consumer::text(&headers, consumer::TRACEPARENT);
+            let letter = Letter {
+                exchange: "",
+                routing_key: &queue,
+                body: got.delivery.data.clone(),
+                properties: properties(traceparent.as_deref(), &[]),
+                options: BasicPublishOptions {
+                    mandatory: true,
+                    ..BasicPublishOptions::default()
+                },
+            };
+            if let Ok(Sent::Routed) = publish(&post.publishing, letter).await {
+                got.delivery.acker.ack(BasicAckOptions::default()).await?;
+                sent += 1;
+            }
+        }
+        channel.close(200, "sent".into()).await?;
+        Ok(sent)
+    };
+    limited(send).await
+}
+
+async fn limited<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+    match tokio::time::timeout(WITHIN, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(QueueError::Unavailable(error.to_string())),
+        Err(_) => Err(QueueError::Timeout(WITHIN.as_secs())),
+    }
+}
+
+async fn count(channel: &Channel, queue: &str) -> lapin::Result<u32> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let queue = channel
+        .queue_declare(queue.into(), options, FieldTable::default())
+        .await?;
+    Ok(queue.message_count())
+}
+
+/// The queue it came from: by our own header, or by the broker's.
+fn from(headers: &FieldTable) -> Option<String> {
+    consumer::text(headers, consumer::FROM).or_else(|| death(headers, "queue"))
+}
+
+fn reason(headers: &FieldTable) -> String {
+    consumer::text(headers, consumer::REASON)
+        .or_else(|| death(headers, "reason").map(|reason| format!("broker: {reason}")))
+        .unwrap_or_else(|| "(none given)".to_owned())
+}
+
+/// A text of the broker's newest `x-death`.
+fn death(headers: &FieldTable, name: &str) -> Option<String> {
+    let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else {
+        return None;
+    };
+    let AMQPValue::FieldTable(newest) = deaths.as_slice().first()? else {
+        return None;
+    };
+    consumer::text(newest, name)
+}

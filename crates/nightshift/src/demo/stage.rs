@@ -17,7 +17,9 @@ use nightshift_domain::{
 };
 use nightshift_queue::{InProcess, Queue};
 use nightshift_scheduler::SlotClock;
-use nightshift_simulator::{ChangeKind, Fault, FaultKind, OrgAccess, OrgSpec, Simulator, SimulatorSettings};
+use nightshift_simulator::{
+    Change, ChangeKind, Fault, FaultKind, OrgAccess, OrgSpec, Simulator, SimulatorSettings,
+};
 use nightshift_store::Store;
 use nightshift_telemetry::{LogFormat, Service, Telemetry};
 use secrecy::ExposeSecret;
@@ -41,6 +43,14 @@ use crate::{
 
 /// Share of components that a night touches.
 const TOUCHED: f64 = 0.02;
+/// Types that come with no other: what breaks in one breaks nothing else.
+const LONELY: [&str; 5] = [
+    "LightningComponentBundle",
+    "AuraDefinitionBundle",
+    "Report",
+    "EmailTemplate",
+    "StaticResource",
+];
 /// How long a slot's sync may take to appear after the clock has reached it.
 const FIRES_WITHIN: Duration = Duration::from_secs(30);
 
@@ -186,9 +196,9 @@ impl Stage {
             match playing.actor.part {
                 Part::Revoked => self.simulator.revoke(name)?,
                 Part::Poisoned => {
-                    let broken = changes
-                        .iter()
-                        .find(|c| c.kind == "ApexClass" && c.change == ChangeKind::Changed);
+                    let lonely =
+                        |c: &&Change| c.change == ChangeKind::Changed && LONELY.contains(&c.kind.as_str());
+                    let broken = changes.iter().find(lonely);
                     if let Some(broken) = broken {
                         let fault = Fault::new(FaultKind::PoisonousComponent).of_type(&broken.kind);
                         self.simulator.fault(name, fault.named(&broken.full_name))?;
@@ -293,7 +303,7 @@ fn demo_settings(settings: &Settings) -> Settings {
     demo.scheduler.tick_millis = 20;
     demo.sync.poll_first_millis = 150;
     demo.sync.poll_max_seconds = 1;
-    demo.sync.poll_deadline_seconds = 3;
+    demo.sync.poll_deadline_seconds = 15;
     demo
 }
 

@@ -42,6 +42,8 @@ impl Dictionary<'_> {
         after: Option<&ComponentKey>,
     ) -> Result<Vec<DeltaRow>, StoreError> {
         let (type_name, name) = after.map_or(("", ""), |key| (key.type_name.as_str(), key.name.as_str()));
+        let mut tx = self.store.begin("dictionary.delta").await?;
+        tx.plan_for_sets().await?;
         let rows = sqlx::query(
             "-- dictionary.delta
             WITH good AS MATERIALIZED (
@@ -78,9 +80,10 @@ impl Dictionary<'_> {
         .bind(type_name)
         .bind(name)
         .bind(PAGE)
-        .fetch_all(&self.store.pool)
+        .fetch_all(&mut *tx)
         .await
         .map_err(at("dictionary.delta"))?;
+        tx.commit().await?;
         Ok(rows.iter().map(delta_row).collect())
     }
 

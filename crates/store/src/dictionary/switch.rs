@@ -8,7 +8,10 @@ use nightshift_domain as domain;
 use sqlx::{PgConnection, Row};
 
 use super::Dictionary;
-use crate::error::{StoreError, at};
+use crate::{
+    error::{StoreError, at},
+    tx::plan_for_sets,
+};
 
 /// What a switch did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -247,7 +250,7 @@ pub(crate) async fn switch(
     .fetch_one(&mut *c)
     .await
     .map_err(at("dictionary.next_revision"))?;
-    // the staged tables were filled a moment ago, before any autovacuum: fresh plans need fresh figures
+    plan_for_sets(&mut *c).await?;
     for (name, statement) in STATEMENTS {
         sqlx::query(statement)
             .persistent(false)
@@ -317,6 +320,8 @@ async fn figures(
 impl Dictionary<'_> {
     /// What a switch would delete, beside what there is: by type.
     pub async fn deletions(self, org: OrgId, sync: SyncId) -> Result<Deletions, StoreError> {
+        let mut tx = self.store.begin("dictionary.deletions").await?;
+        tx.plan_for_sets().await?;
         let rows = sqlx::query(concat!(
             "-- dictionary.deletions\n",
             tonight!(),
@@ -328,9 +333,10 @@ impl Dictionary<'_> {
         .persistent(false)
         .bind(org.uuid())
         .bind(sync.uuid())
-        .fetch_all(&self.store.pool)
+        .fetch_all(&mut *tx)
         .await
         .map_err(at("dictionary.deletions"))?;
+        tx.commit().await?;
         let count = |row: &sqlx::postgres::PgRow| {
             (
                 row.get("type"),

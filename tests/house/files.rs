@@ -27,12 +27,6 @@ fn no_file_tells_two_stories() {
         .map(|file| (file.text.lines().count(), file.path))
         .collect();
     lengths.sort();
-    let median = lengths[lengths.len() / 2].0;
-    let (longest, path) = lengths.last().expect("there are files");
-    println!(
-        "{} files, median {median} lines, longest {longest} ({path})",
-        lengths.len()
-    );
     let long: Vec<_> = lengths.iter().filter(|(lines, _)| *lines > LINES_MAX).collect();
     assert!(
         long.is_empty(),

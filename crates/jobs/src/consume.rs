@@ -86,7 +86,7 @@ async fn deliver<C: Send + Sync + 'static>(
     );
     match machine.run(&message, release).instrument(span).await {
         Ok(_) => {
-            fail::fail_point!("jobs-before-ack", |()| std::process::abort());
+            fail::fail_point!("before-ack", |_| std::process::abort());
             delivery.ack.ack().await;
         }
         Err(error) => {

@@ -76,7 +76,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
                 return Ok(Ran::Refused);
             }
         };
-        fail::fail_point!("jobs-claimed", |_| std::process::abort());
+        fail::fail_point!(&format!("claimed-{}", claimed.kind), |_| std::process::abort());
         events::claimed(&claimed.kind);
         self.run_claimed(*claimed, stop).await
     }
@@ -102,7 +102,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let outcome = settling.name();
         tell(org, &claimed, &settling);
         let released = matches!(settling, Settling::Release);
-        fail::fail_point!("jobs-before-settle", |_| std::process::abort());
+        fail::fail_point!(&format!("before-settle-{kind}"), |_| std::process::abort());
         let settled = match self.settle(claimed, settling, spent.bill()).await {
             Ok(settled) => settled,
             Err(JobsError::Store(StoreError::LeaseLost)) => {
@@ -111,7 +111,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
             }
             Err(error) => return Err(error),
         };
-        fail::fail_point!("jobs-after-settle", |_| std::process::abort());
+        fail::fail_point!(&format!("after-settle-{kind}"), |_| std::process::abort());
         events::settled(org, job, &kind, outcome, started.elapsed());
         if settled == Settled::Written(Due::Now) {
             // a failure to announce is no failure of the job: the sweep finds what was not announced

@@ -66,12 +66,23 @@ impl Default for DatabaseSettings {
 }
 
 /// `[broker]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrokerSettings {
     /// `amqp://user:password@host:port/vhost?heartbeat=10`. Secret.
     #[serde(skip_serializing)]
     pub url: Option<SecretString>,
+    /// With which the names of exchanges and queues begin; fleets that share a broker need different ones.
+    pub prefix: String,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            prefix: "nightshift".into(),
+        }
+    }
 }
 
 /// `[http]`.

@@ -52,7 +52,6 @@ fn run(cli: Cli) -> Result<ExitCode, CommandError> {
         .block_on(dispatch(cli.command, settings))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the binary is where variables are read")]
 fn variables() -> Vec<(String, String)> {
     std::env::vars().collect()
 }

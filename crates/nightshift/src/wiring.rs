@@ -92,7 +92,10 @@ pub fn queue(settings: &Settings) -> Result<Arc<Amqp>, CommandError> {
         variable: "NIGHTSHIFT__BROKER__URL",
     };
     let url = settings.broker.url.clone().ok_or(missing)?;
-    Ok(Arc::new(Amqp::start(AmqpSettings::new(url))?))
+    Ok(Arc::new(Amqp::start(&AmqpSettings {
+        url,
+        prefix: settings.broker.prefix.clone(),
+    })?))
 }
 
 /// The same, connected: for commands, which do not wait longer than a few seconds.

@@ -32,7 +32,7 @@ use crate::{
     port::{Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery},
     wire::JobMessage,
 };
-use link::{Board, Link, Side};
+use link::{Board, Link, Side, rebuild};
 use topology::Names;
 
 /// How long a publisher waits for a connection and a confirm.
@@ -69,7 +69,7 @@ pub struct Amqp {
 
 impl Amqp {
     /// Begins to connect, in the background and for ever; refuses only a URL that is none.
-    pub fn start(settings: AmqpSettings) -> Result<Self, QueueError> {
+    pub fn start(settings: &AmqpSettings) -> Result<Self, QueueError> {
         AMQPUri::from_str(settings.url.expose_secret()).map_err(|_| QueueError::BadUrl)?;
         let names = Arc::new(Names::new(&settings.prefix));
         let board = Arc::new(Board::new());
@@ -212,7 +212,7 @@ async fn publish(link: &Link, letter: Letter<'_>) -> Result<Sent, QueueError> {
     let live = link.live().await;
     let refused = |error: lapin::Error| {
         // a channel that failed once fails for ever: the supervisor builds a new one
-        link.rebuild(&live);
+        rebuild(&live);
         QueueError::Unavailable(error.to_string())
     };
     let confirm = live

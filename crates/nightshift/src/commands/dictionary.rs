@@ -51,7 +51,9 @@ pub async fn dictionary(settings: &Settings, command: DictionaryCommand) -> Resu
             if json.json {
                 output::json(&changes.iter().map(change).collect());
             } else {
-                changes.iter().for_each(|change| output::line(&text(change)));
+                for change in &changes {
+                    output::line(&text(change));
+                }
             }
         }
     }

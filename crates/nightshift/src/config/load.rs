@@ -70,7 +70,10 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
-fn file_source(sources: &Sources) -> Result<Option<(String, Map<String, Value>)>, ConfigError> {
+/// A file's name and what it says.
+type NamedValues = (String, Map<String, Value>);
+
+fn file_source(sources: &Sources) -> Result<Option<NamedValues>, ConfigError> {
     let (path, required) = match &sources.file {
         Some(path) => (path.clone(), true),
         None => (PathBuf::from("nightshift.toml"), false),

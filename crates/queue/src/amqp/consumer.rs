@@ -11,7 +11,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::{Letter, Post, Sent, properties, publish};
+use super::{Letter, Post, Sent, link::rebuild, properties, publish};
 use crate::{
     port::{Ack, Answer, Delivery, RequestDelivery},
     wire::JobMessage,
@@ -84,7 +84,7 @@ async fn begin(post: &Post, queue: &str, prefetch: u16) -> Running {
             Err(_) => tracing::warn!(queue, "could not consume: no answer"),
         }
         // the queue may have been deleted: only a new connection declares it again
-        post.consuming.rebuild(&live);
+        rebuild(&live);
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
 }

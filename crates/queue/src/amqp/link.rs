@@ -99,14 +99,14 @@ impl Link {
             }
         }
     }
+}
 
-    /// Ends a connection whose channel failed, so that a new one is built.
-    pub fn rebuild(&self, live: &Arc<Live>) {
-        let live = Arc::clone(live);
-        tokio::spawn(async move {
-            let _ = live.connection.close(200, "rebuilding".into()).await;
-        });
-    }
+/// Ends a connection whose channel failed, so that its supervisor builds a new one.
+pub(super) fn rebuild(live: &Arc<Live>) {
+    let live = Arc::clone(live);
+    tokio::spawn(async move {
+        let _ = live.connection.close(200, "rebuilding".into()).await;
+    });
 }
 
 impl Drop for Link {

@@ -3,7 +3,11 @@
 //! The client here is written for these tests alone (`client`), with its own reading of envelopes and zips, so that a
 //! mistake of the simulator is not undone by the same mistake in a shared helper.
 
-#![allow(clippy::unwrap_used, clippy::format_push_string)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::format_push_string,
+    reason = "a test ends where something is not as it should be"
+)]
 
 mod client;
 mod control;

@@ -1,0 +1,218 @@
+//! One suite for both queues: what the port promises, in process and over a real broker.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use nightshift_domain::{Class, EventId, JobId, OrgId};
+use nightshift_queue::{Amqp, AmqpSettings, Announced, EventMessage, Health, InProcess, JobMessage, Queue};
+use nightshift_testkit::variable;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn job(class: Class) -> JobMessage {
+    JobMessage {
+        org: OrgId::from_uuid(Uuid::now_v7()),
+        job: JobId::from_uuid(Uuid::now_v7()),
+        class,
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+    }
+}
+
+async fn broker(url: &str) -> Arc<Amqp> {
+    let prefix = format!("t{}", Uuid::now_v7().simple());
+    let queue = Arc::new(
+        Amqp::start(&AmqpSettings {
+            url: url.into(),
+            prefix,
+        })
+        .unwrap(),
+    );
+    let mut health = queue.health();
+    timeout(SOON, health.wait_for(|health| *health == Health::Connected))
+        .await
+        .unwrap()
+        .unwrap();
+    queue
+}
+
+async fn real() -> Arc<Amqp> {
+    broker(&variable("NIGHTSHIFT__BROKER__URL")).await
+}
+
+async fn keeps_its_promises(queue: Arc<dyn Queue>) {
+    let jobs: Vec<_> = (0..50).map(|_| job(Class::Poll)).collect();
+    assert_eq!(
+        queue.announce(&jobs).await.unwrap(),
+        vec![Announced::Confirmed; 50]
+    );
+
+    // each comes to its class, at most `prefetch` at a time, with its trace
+    let mut polls = queue.consume(Class::Poll, 2);
+    let mut controls = queue.consume(Class::Control, 2);
+    let (first, second) = (polls.next().await.unwrap(), polls.next().await.unwrap());
+    assert!(
+        timeout(Duration::from_millis(300), polls.next()).await.is_err(),
+        "a third came before an answer"
+    );
+    assert!(timeout(Duration::from_millis(50), controls.next()).await.is_err());
+    assert!(jobs.contains(first.message.as_ref().unwrap()));
+
+    // one that is given back, and one that is dropped unanswered, come again
+    let given_back = first.message.clone().unwrap();
+    let dropped = second.message.clone().unwrap();
+    first.ack.requeue().await;
+    drop(second);
+    let mut seen = Vec::new();
+    while seen.len() < 50 {
+        let delivery = timeout(SOON, polls.next()).await.unwrap().unwrap();
+        seen.push(delivery.message.unwrap());
+        delivery.ack.ack().await;
+    }
+    assert!(seen.contains(&given_back) && seen.contains(&dropped));
+    assert!(timeout(Duration::from_millis(300), polls.next()).await.is_err());
+
+    // a refused one is a dead letter with its reason, and can be sent again
+    let doomed = [job(Class::Control)];
+    queue.announce(&doomed).await.unwrap();
+    let delivery = timeout(SOON, controls.next()).await.unwrap().unwrap();
+    delivery.ack.reject("it names no org").await;
+    let letters = timeout(SOON, async {
+        loop {
+            let letters = queue.list_dead(10).await.unwrap();
+            if !letters.is_empty() {
+                return letters;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let letters = letters.await.unwrap();
+    assert_eq!(
+        (letters.len(), letters[0].reason.as_str()),
+        (1, "it names no org")
+    );
+    assert!(letters[0].from.ends_with("control"), "{letters:?}");
+    assert_eq!(
+        timeout(SOON, queue.list_dead(10)).await.unwrap().unwrap().len(),
+        1,
+        "looking takes nothing away"
+    );
+    assert_eq!(queue.requeue_dead().await.unwrap(), 1);
+    let again = timeout(SOON, controls.next()).await.unwrap().unwrap();
+    assert_eq!(again.message.unwrap(), doomed[0]);
+    again.ack.ack().await;
+    assert!(queue.list_dead(10).await.unwrap().is_empty());
+
+    // an event that nobody listens to is sent all the same
+    let event = EventMessage {
+        id: EventId::from_uuid(Uuid::now_v7()),
+        org: OrgId::from_uuid(Uuid::now_v7()),
+        sequence: 1,
+        topic: "sync.succeeded".into(),
+        body: serde_json::json!({ "revision": 1 }),
+        traceparent: None,
+    };
+    queue.publish_event(&event).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_in_process_keeps_its_promises() {
+    keeps_its_promises(Arc::new(InProcess::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_at_a_broker_keeps_its_promises() {
+    keeps_its_promises(real().await).await;
+}
+
+/// A way to the broker that can be cut.
+async fn proxy(to: String) -> (u16, tokio::sync::watch::Sender<u32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (cut, cuts) = tokio::sync::watch::channel(0_u32);
+    tokio::spawn(async move {
+        while let Ok((mut here, _)) = listener.accept().await {
+            let (to, mut cuts) = (to.clone(), cuts.clone());
+            cuts.mark_unchanged();
+            tokio::spawn(async move {
+                let mut there = TcpStream::connect(to).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut here, &mut there) => {}
+                    _ = cuts.changed() => {}
+                }
+            });
+        }
+    });
+    (port, cut)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_go_on_after_the_connection_is_cut() {
+    let url = variable("NIGHTSHIFT__BROKER__URL");
+    let (login, rest) = url.split_once('@').unwrap();
+    let (address, path) = rest.split_once('/').unwrap();
+    let (port, cut) = proxy(address.to_owned()).await;
+    let queue = broker(&format!("{login}@127.0.0.1:{port}/{path}")).await;
+    let mut polls = queue.consume(Class::Poll, 4);
+    for round in 0..3_u32 {
+        let wanted = job(Class::Poll);
+        timeout(SOON, async {
+            while queue.announce(std::slice::from_ref(&wanted)).await.unwrap() != [Announced::Confirmed] {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await
+        .unwrap();
+        let held = loop {
+            let delivery = timeout(SOON, polls.next()).await.unwrap().unwrap();
+            if delivery.message.as_ref() == Ok(&wanted) {
+                break delivery;
+            }
+            delivery.ack.ack().await;
+        };
+        cut.send_replace(round + 1);
+        // the broker takes it back with the connection; answering it late does no harm
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        held.ack.ack().await;
+        let again = timeout(SOON, polls.next()).await.unwrap().unwrap();
+        assert_eq!(again.message.as_ref(), Ok(&wanted), "round {round}");
+        again.ack.ack().await;
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_without_being_shown() {
+    let settings = AmqpSettings::new("amqp:hunter2".into());
+    let refused = Amqp::start(&settings).unwrap_err().to_string();
+    assert!(
+        refused.contains("broker.url") && !refused.contains("hunter2"),
+        "{refused}"
+    );
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn each_version_of_a_job_message_ever_sent_is_read() {
+    let golden = r#"{"version":1,"org":"0198c0de-0000-7000-8000-000000000001","job":"0198c0de-0000-7000-8000-000000000002","class":"ingest"}"#;
+    let message = JobMessage::decode(golden.as_bytes(), None).unwrap();
+    assert_eq!(message.class, Class::Ingest);
+    assert_eq!(String::from_utf8(message.encode()).unwrap(), golden);
+    for bad in [
+        "",
+        "{}",
+        "[1]",
+        &golden.replace("\"version\":1", "\"version\":2"),
+        &golden.replace('}', ",\"x\":1}"),
+    ] {
+        assert!(JobMessage::decode(bad.as_bytes(), None).is_err(), "{bad}");
+    }
+}

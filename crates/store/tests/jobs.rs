@@ -1,0 +1,244 @@
+//! Claims, fences and settlements on a real PostgreSQL.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use nightshift_domain::{
+    Bill, Class, Door, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest,
+    schedule::{Days, Schedule, Window},
+};
+use nightshift_store::{
+    Keyring, Store, StoreError, StoreSettings,
+    jobs::{ClaimAnswer, Claimed, JobsFilter, Settlement, Settling},
+    orgs::NewOrg,
+    syncs::{AdmissionAnswer, Patience},
+};
+use nightshift_testkit::TestDb;
+
+const LEASE: Duration = Duration::from_secs(30);
+const PATIENCE: Patience = Patience::For(Duration::from_secs(600));
+const ORGANIZATIONS: [&str; 2] = ["00D000000000001EAA", "00D000000000002EAA"];
+
+async fn store(database: &TestDb) -> Store {
+    let key = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let settings = StoreSettings {
+        max_connections: 20,
+        ..StoreSettings::new(database.url().into())
+    };
+    Store::connect(&settings, Keyring::parse(&key.into()).unwrap())
+        .await
+        .unwrap()
+}
+
+async fn org(store: &Store, n: usize) -> OrgId {
+    let zone = "Europe/Berlin".parse().unwrap();
+    let now = store.now().await.unwrap();
+    let new = NewOrg {
+        name: format!("org-{n}").parse().unwrap(),
+        organization_id: ORGANIZATIONS[n].parse().unwrap(),
+        login_url: "https://login.salesforce.com".into(),
+        instance_url: "https://acme.my.salesforce.com".into(),
+        client_id: "client".into(),
+        client_secret: None,
+        refresh_token: "refresh".into(),
+        access_token: "access".into(),
+        is_sandbox: false,
+        instance_name: None,
+        edition: None,
+        schedule: Schedule::new(zone, Window::NIGHT, "23:00".parse().unwrap(), Days::ALL).unwrap(),
+        next_run: now,
+        connected_at: now,
+    };
+    store.orgs().add(&new).await.unwrap()
+}
+
+fn job(kind: &'static str) -> NewJob {
+    NewJob::new(Kind::new(kind), Class::Control, serde_json::json!({}))
+}
+
+fn request(org: OrgId) -> SyncRequest {
+    SyncRequest {
+        org,
+        mode: Mode::Incremental,
+        door: Door::Hand,
+        reason: None,
+    }
+}
+
+async fn admit(store: &Store, org: OrgId) -> SyncId {
+    match store
+        .syncs()
+        .admit(&request(org), PATIENCE, &job("start"), None)
+        .await
+        .unwrap()
+    {
+        AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync } => sync,
+        AdmissionAnswer::Refused(why) => panic!("{why}"),
+    }
+}
+
+async fn jobs_of(store: &Store, org: OrgId) -> Vec<(nightshift_domain::JobId, String)> {
+    let filter = JobsFilter {
+        org: Some(org),
+        class: None,
+        limit: 100,
+    };
+    store
+        .jobs()
+        .list(filter)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|job| (job.id, job.kind))
+        .collect()
+}
+
+async fn claim(store: &Store, org: OrgId, kind: &str) -> Option<Claimed> {
+    for (job, found) in jobs_of(store, org).await {
+        if found == kind
+            && let ClaimAnswer::Ours(claimed) = store.jobs().claim(org, job, LEASE).await.unwrap()
+        {
+            return Some(*claimed);
+        }
+    }
+    None
+}
+
+fn done(next: Vec<NewJob>, last: Option<NewJob>) -> Settlement {
+    Settlement {
+        settling: Settling::Done {
+            effects: vec![],
+            next,
+            last,
+        },
+        bill: Bill::default(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_who_knock_at_once_share_one_sync() {
+    let database = TestDb::fresh().await;
+    let store = store(&database).await;
+    let org = org(&store, 0).await;
+    let knocks = (0..20).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { admit(&store, org).await })
+    });
+    let mut syncs = BTreeSet::new();
+    for knock in knocks.collect::<Vec<_>>() {
+        syncs.insert(knock.await.unwrap());
+    }
+    assert_eq!(syncs.len(), 1);
+    assert_eq!(database.count("SELECT count(*) FROM job").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_claimed_by_one_of_many() {
+    let database = TestDb::fresh().await;
+    let store = store(&database).await;
+    let org = org(&store, 0).await;
+    admit(&store, org).await;
+    let (id, _) = jobs_of(&store, org).await[0].clone();
+    let claims = (0..20).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.jobs().claim(org, id, LEASE).await.unwrap() })
+    });
+    let mut ours = 0;
+    for claim in claims.collect::<Vec<_>>() {
+        ours += usize::from(matches!(claim.await.unwrap(), ClaimAnswer::Ours(_)));
+    }
+    assert_eq!(ours, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_fence_settles_nothing() {
+    let database = TestDb::fresh().await;
+    let store = store(&database).await;
+    let org = org(&store, 0).await;
+    admit(&store, org).await;
+    let stale = claim(&store, org, "start").await.unwrap();
+    database.advance(LEASE + Duration::from_secs(1)).await;
+    let fresh = claim(&store, org, "start").await.unwrap();
+    assert!(fresh.died && fresh.deaths == 1 && fresh.claim.fence() > stale.claim.fence());
+    let refused = store.jobs().heartbeat(&stale.claim, LEASE).await.unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost));
+    let refused = store
+        .jobs()
+        .settle(stale.claim, done(vec![job("inventory")], None))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, StoreError::LeaseLost), "{refused}");
+    assert_eq!(jobs_of(&store, org).await.len(), 1);
+    store
+        .jobs()
+        .settle(fresh.claim, done(vec![job("inventory")], None))
+        .await
+        .unwrap();
+    let kinds: Vec<_> = jobs_of(&store, org).await.into_iter().map(|job| job.1).collect();
+    assert_eq!(kinds, ["inventory"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn last_batches_that_settle_at_once_bring_one_finish() {
+    let database = TestDb::fresh().await;
+    let store = store(&database).await;
+    for n in 0..2 {
+        let org = org(&store, n).await;
+        admit(&store, org).await;
+        let start = claim(&store, org, "start").await.unwrap();
+        let batches = (0..8).map(|_| job("ingest")).collect();
+        store
+            .jobs()
+            .settle(start.claim, done(batches, None))
+            .await
+            .unwrap();
+        let mut claims = Vec::new();
+        while let Some(claimed) = claim(&store, org, "ingest").await {
+            claims.push(claimed);
+        }
+        assert_eq!(claims.len(), 8);
+        let gate = Arc::new(tokio::sync::Barrier::new(8));
+        let settling = claims.into_iter().map(|claimed| {
+            let (store, gate) = (store.clone(), Arc::clone(&gate));
+            tokio::spawn(async move {
+                gate.wait().await;
+                store
+                    .jobs()
+                    .settle(claimed.claim, done(vec![], Some(job("finish"))))
+                    .await
+            })
+        });
+        for settled in settling.collect::<Vec<_>>() {
+            settled.await.unwrap().unwrap();
+        }
+        let kinds: Vec<_> = jobs_of(&store, org).await.into_iter().map(|job| job.1).collect();
+        assert_eq!(kinds, ["finish"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_transaction_gives_no_connection_back() {
+    let database = TestDb::fresh().await;
+    let store = store(&database).await;
+    let org = org(&store, 0).await;
+    for n in 0..150_u64 {
+        let (wish, first) = (request(org), job("start"));
+        let cut = tokio::time::timeout(
+            Duration::from_micros(n * 40),
+            store.syncs().admit(&wish, PATIENCE, &first, None),
+        );
+        let _ = cut.await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let inside = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    assert_eq!(database.count(inside).await, 0);
+    admit(&store, org).await;
+    assert_eq!(
+        database.count("SELECT count(*) FROM sync").await,
+        1,
+        "what was said to be written can be seen by others"
+    );
+}

@@ -1,0 +1,175 @@
+//! Starts and drives one fleet: processes, command line, simulator.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+};
+
+use nightshift_simulator::{OrgSpec, Simulator, SimulatorSettings};
+use nightshift_testkit::{TestDb, variable};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+/// One fleet; its processes end with it.
+pub struct Fleet {
+    pub database: TestDb,
+    pub simulator: Simulator,
+    pub prefix: String,
+    pub folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+    processes: Vec<Child>,
+}
+
+/// The small real org of two nights.
+pub fn small_org() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/small-org")
+}
+
+impl Fleet {
+    /// A migrated database and a simulator; no process runs yet.
+    pub async fn new(settings: &[(&str, &str)]) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let database = TestDb::fresh().await;
+        let simulator = Simulator::start(SimulatorSettings::default()).await.unwrap();
+        let prefix = format!("t{}", uuid::Uuid::now_v7().simple());
+        let folder = tempfile::tempdir().unwrap();
+        let own = [
+            ("DATABASE__URL", database.url()),
+            ("BROKER__URL", &variable("NIGHTSHIFT__BROKER__URL")),
+            ("BROKER__PREFIX", &prefix),
+            ("SECRETS__KEY", &variable("NIGHTSHIFT__SECRETS__KEY")),
+            ("SALESFORCE__ALLOWED_HOSTS", "127.0.0.1,localhost"),
+            ("JOBS__SWEEP_MILLIS", "100"),
+            ("JOBS__BACKOFF_INITIAL_SECONDS", "1"),
+            ("JOBS__REANNOUNCE_SECONDS", "2"),
+            ("SYNC__POLL_FIRST_MILLIS", "100"),
+            ("SYNC__POLL_MAX_SECONDS", "1"),
+        ];
+        let variables = own.iter().chain(settings);
+        let variables = variables
+            .map(|(key, value)| (format!("NIGHTSHIFT__{key}"), (*value).to_owned()))
+            .collect();
+        Self {
+            database,
+            simulator,
+            prefix,
+            folder,
+            variables,
+            processes: Vec::new(),
+        }
+    }
+
+    /// With a scheduler and a worker.
+    pub async fn running(settings: &[(&str, &str)]) -> Self {
+        let mut fleet = Self::new(settings).await;
+        fleet.start("scheduler", &[]);
+        fleet.start("worker", &[]);
+        fleet
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nightshift"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .kill_on_drop(true);
+        command
+            .env("PATH", "/usr/bin:/bin")
+            .envs(self.variables.clone())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a process; `crash` is a point of crate `fail` at which it dies.
+    pub fn start(&mut self, role: &str, crash: &[(&str, &str)]) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log(role))
+            .unwrap();
+        let mut command = self.command(&[role]);
+        command
+            .envs(crash.iter().copied())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        self.processes.push(command.spawn().unwrap());
+    }
+
+    /// What processes of a role wrote.
+    pub fn log(&self, role: &str) -> PathBuf {
+        self.folder.path().join(format!("{role}.log"))
+    }
+
+    /// The process started as the n-th.
+    pub fn process(&mut self, n: usize) -> &mut Child {
+        &mut self.processes[n]
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.unwrap()
+    }
+
+    /// Runs a command that must end well, and reads its document.
+    pub async fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments).await;
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Adds an org to the simulator and connects it, without a sync.
+    pub async fn connect(&self, spec: OrgSpec) -> Value {
+        let access = self.simulator.add_org(spec).unwrap();
+        let token = self.folder.path().join(format!("{}.token", access.name));
+        std::fs::write(&token, &access.refresh_token).unwrap();
+        let (url, token) = (self.simulator.base_url(), token.display().to_string());
+        let add = [
+            "org",
+            "add",
+            &access.name,
+            "--login-url",
+            &url,
+            "--client-id",
+            &access.client_id,
+        ];
+        self.json(&[&add[..], &["--refresh-token-file", &token, "--no-sync", "--json"]].concat())
+            .await
+    }
+
+    /// Syncs and waits; the document, whatever came of it.
+    pub async fn sync(&self, org: &str) -> Value {
+        let output = self.run(&["sync", org, "--wait", "--json"]).await;
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("sync {org}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// The dictionary as lines, sorted as it is exported.
+    pub async fn export(&self, org: &str) -> Vec<Value> {
+        let output = self
+            .run(&["dictionary", "export", org, "--format", "jsonl"])
+            .await;
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// The contents of a dictionary without what differs from org to org.
+pub fn contents(export: &[Value]) -> Vec<String> {
+    export
+        .iter()
+        .map(|line| format!("{} {} {}", line["type"], line["full_name"], line["content_hash"]))
+        .collect()
+}

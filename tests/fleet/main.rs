@@ -1,0 +1,14 @@
+//! The fleet as its users run it: processes of the built program, real PostgreSQL and RabbitMQ, a simulated Salesforce.
+//!
+//! Each test has a database, a set of queues and a simulator of its own, so that they run side by side.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+mod harness;
+mod kills;
+mod nights;
+mod reports;
+mod requests;
+mod wrongs;

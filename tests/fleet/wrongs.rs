@@ -1,0 +1,151 @@
+//! Bad input and absent servers: each a clear word and a code, and the other orgs unharmed.
+
+use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
+
+use crate::harness::{Fleet, small_org};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_damaged_answer_is_a_named_failure_and_the_other_org_is_unharmed() {
+    let fleet = Fleet::running(&[("JOBS__MAX_ATTEMPTS", "1"), ("JOBS__MAX_DEATHS", "2")]).await;
+    fleet
+        .connect(OrgSpec::from_folder("good", small_org().join("night-1"), None))
+        .await;
+    let faults = [
+        (Fault::new(FaultKind::ZipWithDotdot), "archive_bad_path"),
+        (Fault::new(FaultKind::ZipBomb), "archive_bomb"),
+        (
+            Fault::new(FaultKind::Html200).on(&[Call::Describe]),
+            "salesforce_unavailable",
+        ),
+    ];
+    for (n, (fault, code)) in faults.into_iter().enumerate() {
+        let name = format!("bad-{n}");
+        fleet
+            .connect(OrgSpec::from_folder(&name, small_org().join("night-1"), None))
+            .await;
+        fleet.simulator.fault(&name, fault).unwrap();
+        let sync = fleet.sync(&name).await;
+        assert_eq!(
+            (sync["state"].as_str(), sync["failure"]["code"].as_str()),
+            (Some("failed"), Some(code)),
+            "{sync}"
+        );
+        let cases = fleet.json(&["case", "list", "--org", &name, "--json"]).await;
+        assert_eq!(cases[0]["code"], code);
+        assert!(!cases[0]["first_step"].as_str().unwrap().is_empty());
+    }
+    for (name, kind) in [
+        ("entities", FaultKind::XmlWithEntities),
+        ("levels", FaultKind::Xml10000Levels),
+    ] {
+        fleet
+            .connect(OrgSpec::from_folder(name, small_org().join("night-1"), None))
+            .await;
+        fleet.simulator.fault(name, Fault::new(kind)).unwrap();
+        let sync = fleet.sync(name).await;
+        let left_out = sync["left_out"].as_array().unwrap();
+        assert!(
+            left_out.iter().any(|left| left["reason"] == "unreadable"),
+            "{sync}"
+        );
+    }
+    assert_eq!(fleet.sync("good").await["state"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_words_are_exit_code_two_and_name_the_remedy() {
+    let fleet = Fleet::new(&[]).await;
+    let long = ["org", "show", "nobody"];
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&["sync"], 2, "required"),
+        (&["--set", "jobs.leese_seconds=3", "doctor"], 2, "lease_seconds"),
+        (
+            &["--set", "jobs.lease_seconds=soon", "doctor"],
+            2,
+            "jobs.lease_seconds",
+        ),
+        (&long, 1, "nobody"),
+        (&["case", "show", "12"], 2, "case id"),
+    ];
+    for (arguments, code, says) in cases {
+        let output = fleet.run(arguments).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(says), "{arguments:?}: {stderr}");
+    }
+    std::fs::write(fleet.folder.path().join("nightshift.toml"), "[jobs\nlease = 3").unwrap();
+    let output = fleet.run(&["config", "show"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nightshift.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_without_its_servers_waits_and_then_gives_up() {
+    let fleet = Fleet::new(&[("DATABASE__START_PATIENCE_SECONDS", "2")]).await;
+    for wrong in [
+        "database.url=postgres://nightshift:secret-word@127.0.0.1:9/x",
+        "broker.url=amqp://guest:secret-word@127.0.0.1:9/%2f",
+    ] {
+        let output = fleet.run(&["--set", wrong, "worker"]).await;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains("could not be reached within 2 s") && !stderr.contains("secret-word"),
+            "{stderr}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_reaches_logs_or_a_dump_of_the_database() {
+    let fleet = Fleet::running(&[("TELEMETRY__LOG", "debug")]).await;
+    fleet.connect(OrgSpec::generated("acme", 5, 200).rotating()).await;
+    assert_eq!(fleet.sync("acme").await["state"], "succeeded");
+    fleet.simulator.expire_sessions("acme").unwrap();
+    assert_eq!(fleet.sync("acme").await["state"], "succeeded");
+    fleet.simulator.revoke("acme").unwrap();
+    assert_eq!(fleet.sync("acme").await["state"], "failed");
+    let first = std::fs::read_to_string(fleet.folder.path().join("acme.token")).unwrap();
+    let now = fleet.simulator.access("acme").unwrap().refresh_token;
+    let dump = tokio::process::Command::new("pg_dump")
+        .arg("--inserts")
+        .arg(fleet.database.url())
+        .output()
+        .await
+        .unwrap();
+    assert!(dump.status.success() && dump.stdout.len() > 10_000);
+    let mut texts = vec![("dump", dump.stdout)];
+    for role in ["scheduler", "worker"] {
+        texts.push((role, std::fs::read(fleet.log(role)).unwrap()));
+    }
+    texts.push(("cases", fleet.run(&["case", "list", "--json"]).await.stdout));
+    texts.push(("queue", fleet.run(&["queue", "list", "--json"]).await.stdout));
+    for secret in [first, now] {
+        use base64::{Engine, prelude::BASE64_STANDARD};
+        let url_encoded: String = encode(&secret, "%");
+        let hex: String = encode(&secret, "").to_lowercase();
+        let encoded = BASE64_STANDARD.encode(&secret);
+        for form in [
+            secret.clone(),
+            encoded.trim_end_matches('=').to_owned(),
+            url_encoded,
+            hex,
+        ] {
+            for (place, text) in &texts {
+                assert!(
+                    !String::from_utf8_lossy(text).contains(&form),
+                    "a token stands in {place}"
+                );
+            }
+        }
+    }
+}
+
+/// Each byte in hexadecimal, with a sign before it.
+fn encode(secret: &str, sign: &str) -> String {
+    use std::fmt::Write;
+    secret.bytes().fold(String::new(), |mut text, byte| {
+        write!(text, "{sign}{byte:02X}").unwrap();
+        text
+    })
+}

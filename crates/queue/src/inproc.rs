@@ -9,11 +9,12 @@ use std::{
 use bytes::Bytes;
 use domain::Class;
 use futures::{
+    Stream,
     future::BoxFuture,
     stream::{self, BoxStream, StreamExt},
 };
 use nightshift_domain as domain;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
 use crate::{
     port::{
@@ -119,6 +120,8 @@ struct Held {
     shared: Arc<Shared>,
     queue: &'static str,
     letter: Option<Letter>,
+    // given back to the consumer with the answer
+    _place: OwnedSemaphorePermit,
 }
 
 impl Held {
@@ -157,15 +160,31 @@ impl Drop for Held {
     }
 }
 
-fn ack(shared: &Arc<Shared>, queue: &'static str, letter: Letter) -> Ack {
+fn ack(shared: &Arc<Shared>, queue: &'static str, letter: Letter, place: OwnedSemaphorePermit) -> Ack {
     let held = Held {
         shared: Arc::clone(shared),
         queue,
         letter: Some(letter),
+        _place: place,
     };
     Ack::new(move |answer| {
         held.answer(answer);
         Box::pin(std::future::ready(()))
+    })
+}
+
+/// Letters of a queue for one consumer, at most `prefetch` unanswered at a time.
+fn letters(
+    shared: &Arc<Shared>,
+    queue: &'static str,
+    prefetch: u16,
+) -> impl Stream<Item = (Letter, Ack)> + Send + use<> {
+    let places = Arc::new(Semaphore::new(usize::from(prefetch.max(1))));
+    stream::unfold((Arc::clone(shared), places), move |(shared, places)| async move {
+        let place = Arc::clone(&places).acquire_owned().await.ok()?;
+        let letter = shared.next(queue).await;
+        let ack = ack(&shared, queue, letter.clone(), place);
+        Some(((letter, ack), (shared, places)))
     })
 }
 
@@ -188,34 +207,25 @@ impl Queue for InProcess {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn consume(&self, class: Class, _prefetch: u16) -> BoxStream<'static, Delivery> {
-        let shared = Arc::clone(&self.shared);
-        stream::unfold(shared, move |shared| async move {
-            let letter = shared.next(class.as_str()).await;
-            let message = JobMessage::decode(&letter.body, letter.traceparent.clone());
-            let delivery = Delivery {
-                message,
-                ack: ack(&shared, class.as_str(), letter),
-            };
-            Some((delivery, shared))
-        })
-        .boxed()
+    fn consume(&self, class: Class, prefetch: u16) -> BoxStream<'static, Delivery> {
+        letters(&self.shared, class.as_str(), prefetch)
+            .map(|(letter, ack)| Delivery {
+                message: JobMessage::decode(&letter.body, letter.traceparent),
+                ack,
+            })
+            .boxed()
     }
 
-    fn consume_requests(&self, _prefetch: u16) -> BoxStream<'static, RequestDelivery> {
-        let shared = Arc::clone(&self.shared);
-        stream::unfold(shared, move |shared| async move {
-            let letter = shared.next(REQUESTS).await;
-            let delivery = RequestDelivery {
-                body: letter.body.clone(),
-                message_id: letter.message_id.clone(),
+    fn consume_requests(&self, prefetch: u16) -> BoxStream<'static, RequestDelivery> {
+        letters(&self.shared, REQUESTS, prefetch)
+            .map(|(letter, ack)| RequestDelivery {
+                body: letter.body,
+                message_id: letter.message_id,
                 redelivered: letter.redelivered,
-                traceparent: letter.traceparent.clone(),
-                ack: ack(&shared, REQUESTS, letter),
-            };
-            Some((delivery, shared))
-        })
-        .boxed()
+                traceparent: letter.traceparent,
+                ack,
+            })
+            .boxed()
     }
 
     fn list_dead(&self, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, QueueError>> {

@@ -184,6 +184,16 @@ async fn processes(store: &Store) -> Finding {
 }
 
 async fn broker(settings: &Settings) -> Finding {
+    if settings.broker.url.is_none() {
+        return Finding {
+            thing: "broker",
+            verdict: Verdict::Note,
+            saw:
+                "broker.url is not set; nightshift up runs a queue of its own, scheduler and worker need one"
+                    .into(),
+            remedy: "for a fleet set NIGHTSHIFT__BROKER__URL".into(),
+        };
+    }
     match tokio::time::timeout(PATIENCE, wiring::queue_now(settings)).await {
         Ok(Ok(queue)) => match queue.list_dead(100).await {
             Ok(dead) if dead.is_empty() => good("broker", "it answers; no dead letters".into()),

@@ -104,11 +104,19 @@ pub async fn admit_in(
         Admission::Join(sync) => Ok(AdmissionAnswer::Joined { sync }),
         Admission::Refuse(why) => Ok(AdmissionAnswer::Refused(why)),
         Admission::Open => {
-            let sync = open(&mut *c, request, patience, traceparent).await?;
-            jobs::insert(&mut *c, request.org, Some(sync), 0, traceparent, first).await?;
+            let own = new_traceparent();
+            let trace = Some(traceparent.unwrap_or(&own));
+            let sync = open(&mut *c, request, patience, trace).await?;
+            jobs::insert(&mut *c, request.org, Some(sync), 0, trace, first).await?;
             Ok(AdmissionAnswer::Opened { sync })
         }
     }
+}
+
+/// A sync that nobody's trace led to begins one: its steps are one trace, whichever processes run them.
+fn new_traceparent() -> String {
+    let (trace, span): (u128, u64) = rand::random();
+    format!("00-{trace:032x}-{span:016x}-01")
 }
 
 /// Locks the org's row and reads what the rule wants to know.

@@ -85,7 +85,7 @@ fn captures<'p, 't>(pattern: &'p str, text: &'t str) -> Option<BTreeMap<&'p str,
         // The last literal ends the sentence: a name may hold the same characters (a dot).
         let end = match (literal, next) {
             ("", "") => text.len(),
-            (_, "") => text.rfind(literal)?,
+            (_, "") => last_of(text, literal)?,
             _ => text.find(literal)?,
         };
         found.insert(place, text[..end].trim());
@@ -93,6 +93,16 @@ fn captures<'p, 't>(pattern: &'p str, text: &'t str) -> Option<BTreeMap<&'p str,
         pattern = next;
     }
     Some(found)
+}
+
+/// Where a sentence's last literal begins. A lone full stop must be the end: anywhere else it is part of a name.
+fn last_of(text: &str, literal: &str) -> Option<usize> {
+    let text = text.trim_end();
+    match text.strip_suffix(literal) {
+        Some(before) => Some(before.len()),
+        None if literal.len() > 1 => text.rfind(literal),
+        None => None,
+    }
 }
 
 /// Many components left out for one reason.

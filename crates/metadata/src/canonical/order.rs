@@ -59,3 +59,76 @@ pub(super) fn move_forms(form: &mut Vec<u8>, moved: &mut Vec<u8>, body: usize, k
     form.truncate(body);
     form.extend_from_slice(moved);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn kid(name: &'static str, key: Option<&'static str>, from: usize) -> Kid<'static> {
+        Kid {
+            name,
+            key: key.map(|value| Key {
+                rank: 0,
+                value: Cow::Borrowed(value),
+            }),
+            form: Span { from, to: from + 1 },
+            child: None,
+        }
+    }
+
+    fn arranged(kids: &[(&'static str, Option<&'static str>)]) -> Vec<usize> {
+        let mut kids: Vec<Kid<'_>> = kids
+            .iter()
+            .enumerate()
+            .map(|(at, (name, key))| kid(name, *key, at))
+            .collect();
+        let ordered = in_order(&kids);
+        arrange(&mut kids);
+        let places: Vec<usize> = kids.iter().map(|kid| kid.form.from).collect();
+        assert!(
+            !ordered || places.is_sorted(),
+            "what is in order stays where it is"
+        );
+        places
+    }
+
+    #[test]
+    fn the_full_name_comes_first_then_names_then_keys() {
+        let kids = [
+            ("b", Some("2")),
+            ("a", None),
+            ("b", Some("1")),
+            ("fullName", None),
+        ];
+        assert_eq!(arranged(&kids), [3, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_group_with_a_missing_or_a_double_key_keeps_its_order() {
+        assert_eq!(
+            arranged(&[("b", Some("2")), ("b", None), ("b", Some("1"))]),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            arranged(&[("b", Some("2")), ("b", Some("1")), ("b", Some("2"))]),
+            [0, 1, 2]
+        );
+        assert_eq!(arranged(&[("b", None), ("b", None)]), [0, 1]);
+    }
+
+    #[test]
+    fn forms_are_moved_as_wholes() {
+        let mut form = b"head[B][A]".to_vec();
+        let kids = [kid("a", None, 7), kid("b", None, 4)].map(|kid| Kid {
+            form: Span {
+                from: kid.form.from,
+                to: kid.form.from + 3,
+            },
+            ..kid
+        });
+        move_forms(&mut form, &mut Vec::new(), 4, &kids);
+        assert_eq!(form, b"head[A][B]");
+    }
+}

@@ -66,3 +66,36 @@ fn prefixed(form: &mut Vec<u8>, text: &str) {
     form.push(length as u8);
     form.extend_from_slice(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_every_size_read_back() {
+        for length in [0_usize, 1, 127, 128, 300, 16_383, 16_384, 3_000_000] {
+            let mut form = Vec::new();
+            prefixed(&mut form, &"x".repeat(length));
+            let head = form.len() - length;
+            let read = form[..head]
+                .iter()
+                .rev()
+                .fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+            assert_eq!(read, length);
+            let (last, more) = form[..head].split_last().unwrap();
+            assert!(last & 0x80 == 0 && more.iter().all(|byte| byte & 0x80 != 0));
+        }
+    }
+
+    #[test]
+    fn namespace_declarations_are_left_out_and_other_attributes_stand_in_order() {
+        let written = |raw: &str| {
+            let mut form = Vec::new();
+            open(&mut form, "a", raw, 0, &XmlLimits::DEFAULT).unwrap();
+            form
+        };
+        assert_eq!(written(" xmlns='x' xmlns:y='z'"), written(""));
+        assert_eq!(written(" c='2' xmlns='x' b='1'"), written(" b='1' c='2'"));
+        assert_ne!(written(" xmlnsy='z'"), written(""));
+    }
+}

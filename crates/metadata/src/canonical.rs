@@ -64,3 +64,33 @@ pub struct Scratch {
 pub fn canonical_form(bytes: &[u8], rules: Rules<'_>, limits: XmlLimits) -> Result<Vec<u8>, MetadataError> {
     Ok(read(bytes, rules, limits, &mut Scratch::default())?.whole())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::registry;
+
+    #[test]
+    fn the_whole_form_holds_the_components_in_their_places() {
+        let rules = Rules::of(registry().by_name("CustomLabels").unwrap());
+        let label = |name: &str, value: &str| {
+            format!("<labels><fullName>{name}</fullName><value>{value}</value></labels>")
+        };
+        let form = |body: String| {
+            let xml = format!("<CustomLabels>{body}</CustomLabels>");
+            canonical_form(xml.as_bytes(), rules, XmlLimits::DEFAULT).unwrap()
+        };
+        let (a, b) = (label("A", "1"), label("B", "2"));
+        assert_eq!(form(format!("{a}{b}")), form(format!("{b}{a}")));
+        assert_ne!(form(format!("{a}{b}")), form(format!("{a}{}", label("B", "3"))));
+        let plain = |body: &str| {
+            let xml = format!("<CustomLabels>{body}</CustomLabels>");
+            canonical_form(xml.as_bytes(), Rules::PLAIN, XmlLimits::DEFAULT).unwrap()
+        };
+        assert_eq!(
+            form(format!("{b}{a}")),
+            plain(&format!("{a}{b}")),
+            "components or not, the form is the same"
+        );
+    }
+}

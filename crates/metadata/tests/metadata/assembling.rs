@@ -104,7 +104,7 @@ fn the_markup_stands_for_an_aura_bundle_and_each_file_counts() {
     assert_ne!(bundle.component.content_hash, fewer.component.content_hash);
     let moved = one(&[
         files[0],
-        ("aura/greet/greetHelper.js", "({})"),
+        ("aura/greet/greetControllex.js", "({})"),
         files[2],
         files[3],
     ]);

@@ -113,6 +113,8 @@ fn every_order_counts_where_people_see_it() {
         assert_eq!(rules.order, Order::Kept, "{type_name}");
         assert_ne!(form(one, rules), form(swapped, rules), "{type_name}");
         assert_ne!(form(one, rules), form(apart, rules), "{type_name}");
+        let below = |file: &str| form(&format!("<root>{file}</root>"), rules);
+        assert_ne!(below(one), below(swapped), "{type_name} at every level");
     }
 }
 

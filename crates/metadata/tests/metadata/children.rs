@@ -104,6 +104,16 @@ fn an_element_without_a_name_is_no_component() {
 fn only_elements_below_the_root_are_components() {
     let nested = object("<other><fields><fullName>A__c</fullName></fields></other>");
     assert_eq!(names(&nested), Vec::<&str>::new());
+    let shadowed = object(&format!(
+        "<other>{}</other>{}",
+        field("A__c", "x"),
+        field("A__c", "a")
+    ));
+    assert_eq!(names(&shadowed), ["Invoice__c.A__c"]);
+    assert_eq!(
+        shadowed.children[0].content_hash,
+        object(&field("A__c", "a")).children[0].content_hash
+    );
 }
 
 #[test]

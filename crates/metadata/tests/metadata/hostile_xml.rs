@@ -71,6 +71,7 @@ fn each_kind_of_bad_xml_has_its_code() {
         ("xml_malformed", b"</a>"),
         ("xml_malformed", b"<a b=1/>"),
         ("xml_malformed", b"<a b/>"),
+        ("xml_malformed", b"<a b=\"<\"/>"),
         ("xml_malformed", b"<a b=\"1\"c=\"2\"/>"),
         ("xml_malformed", b"<a b=\"1\" b=\"2\"/>"),
         ("xml_malformed", b"<a xmlns=\"1\" xmlns=\"2\"/>"),

@@ -76,6 +76,8 @@ fn b05_a_managed_and_an_unmanaged_record_of_one_name_are_two_components() {
 fn a_namespace_is_put_before_the_own_part_of_the_name_only() {
     let cases = [
         ("ApexClass", "Util", "ns__Util"),
+        ("Layout", "ns__O__c-A-B", "ns__O__c-ns__A-B"),
+        ("Layout", "NoDash", "NoDash"),
         ("ApexClass", "ns__Util", "ns__Util"),
         ("QuickAction", "Account.New", "Account.ns__New"),
         ("CustomField", "Account.ns__F__c", "Account.ns__F__c"),

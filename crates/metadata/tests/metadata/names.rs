@@ -160,6 +160,31 @@ fn b47_a_file_that_nobody_announced_is_kept_under_its_directory() {
 }
 
 #[test]
+fn b47_two_types_of_the_next_release_in_one_directory_are_told_apart_by_suffix() {
+    let described = |name: &str, suffix: &str| DescribedType {
+        name: name.to_owned(),
+        directory: "shared".to_owned(),
+        suffix: Some(suffix.to_owned()),
+        ..DescribedType::default()
+    };
+    let both = Described::new(vec![described("One", "one"), described("Two", "two")]);
+    assert_eq!(name_of("shared/A.two", &both).key, ComponentKey::new("Two", "A"));
+    assert_eq!(name_of("shared/A.one", &both).key, ComponentKey::new("One", "A"));
+}
+
+#[test]
+fn a_report_called_like_its_folder_keeps_both_names() {
+    assert_eq!(
+        key("reports/Sales/Sales.report"),
+        ComponentKey::new("Report", "Sales/Sales")
+    );
+    assert_eq!(
+        key("territory2Models/M/M.territory2Model"),
+        ComponentKey::new("Territory2Model", "M")
+    );
+}
+
+#[test]
 fn the_list_of_what_came_is_no_component_and_neither_is_a_stray_meta_file() {
     assert_eq!(
         name_of("unpackaged/package.xml", &Described::default()).role,

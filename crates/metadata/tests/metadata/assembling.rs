@@ -115,6 +115,18 @@ fn the_markup_stands_for_an_aura_bundle_and_each_file_counts() {
 }
 
 #[test]
+fn the_file_that_is_called_like_its_bundle_stands_for_it() {
+    let bundle = one(&[
+        ("lwc/greet/another.js", "1"),
+        ("lwc/greet/greet.html", "2"),
+        ("lwc/greet/greet.js", "3"),
+    ]);
+    assert_eq!(bundle.component.file_name, "lwc/greet/greet.js");
+    let markup = one(&[("lwc/greet/another.js", "1"), ("lwc/greet/greet.html", "2")]);
+    assert_eq!(markup.component.file_name, "lwc/greet/greet.html");
+}
+
+#[test]
 fn b43_a_member_in_two_spellings_has_one_key_and_one_hash() {
     let listed = one(&[("classes/A(b).cls", "x"), ("classes/A(b).cls-meta.xml", "<a/>")]);
     let escaped = one(&[

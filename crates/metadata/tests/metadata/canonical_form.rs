@@ -149,6 +149,15 @@ fn the_layout_assignments_of_a_profile_are_keyed_by_layout_and_record_type() {
 }
 
 #[test]
+fn a_key_of_several_parts_tells_which_of_them_is_missing() {
+    let rules = Rules::of(registry().by_name("Profile").unwrap());
+    let one = "<layoutAssignments><layout>X</layout></layoutAssignments>";
+    let other = "<layoutAssignments><recordType>X</recordType></layoutAssignments>";
+    let file = |body: String| form(&format!("<Profile>{body}</Profile>"), rules);
+    assert_eq!(file(format!("{one}{other}")), file(format!("{other}{one}")));
+}
+
+#[test]
 fn each_key_rule_of_the_registry_makes_order_no_change() {
     let mut rules_seen = 0;
     for info in registry().types() {

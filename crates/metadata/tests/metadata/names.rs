@@ -204,6 +204,8 @@ fn the_files_of_a_bundle_belong_to_it_and_have_parts_of_their_own() {
         ("greet", "__tests__/greet.test.js")
     );
     assert_eq!(named.files, None);
+    let loose = key("digitalExperiences/site.x-meta.xml");
+    assert_eq!(loose, ComponentKey::new("digitalExperiences", "site.x-meta.xml"));
     let deep = name_of("digitalExperiences/site/Shop/a/b.json", &Described::default());
     assert_eq!((&*deep.full_name, &*deep.part), ("site/Shop", "a/b.json"));
     assert_eq!(

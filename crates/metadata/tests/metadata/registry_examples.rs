@@ -1,5 +1,8 @@
-//! Every row of the registry beside an example: `examples.tsv` was made from the researched table of types, not from
-//! the registry, and says for each type where a file of it lies and what it must be called.
+//! Every row of the registry beside an example: where a file of the type lies and what it must be called.
+//!
+//! Paths, folders, parents and elements of `examples.tsv` were made from the researched table of types, not from the
+//! registry. How files lie (bundle, body beside a `-meta.xml`), companions, dates and what is left out were taken from the
+//! registry: they pin it against a slip of the hand, and prove nothing about Salesforce.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@
 //! files is staged, so that its last good version stays. Dates and namespaces are the listing's and filled in by the
 //! caller.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use nightshift_domain::{ComponentKey, StagedComponent, StagedFile};
 
@@ -71,7 +71,14 @@ pub struct Assembler<'d> {
     scratch: Scratch,
     open: BTreeMap<ComponentKey, Open>,
     expected: BTreeMap<ComponentKey, u32>,
-    done: HashSet<ComponentKey>,
+    done: HashMap<ComponentKey, Fate>,
+}
+
+/// What became of a member whose files need not be awaited any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Whole,
+    Lost,
 }
 
 struct Open {
@@ -95,7 +102,7 @@ impl<'d> Assembler<'d> {
             scratch: Scratch::default(),
             open: BTreeMap::new(),
             expected: BTreeMap::new(),
-            done: HashSet::new(),
+            done: HashMap::new(),
         }
     }
 
@@ -116,8 +123,11 @@ impl<'d> Assembler<'d> {
             return Taken::default();
         }
         let path = below_unpackaged(path);
-        if self.done.contains(&named.key) {
-            return self.lost(named, path, MetadataError::Duplicate);
+        match self.done.get(&named.key) {
+            // It was reported once; what else comes of it stays out.
+            Some(Fate::Lost) => return Taken::default(),
+            Some(Fate::Whole) => return self.lost(named, path, MetadataError::Duplicate),
+            None => {}
         }
         let blob = *blake3::hash(bytes).as_bytes();
         match self.hashes(&named, bytes, blob) {
@@ -171,7 +181,7 @@ impl<'d> Assembler<'d> {
     }
 
     fn single(&mut self, named: Named, file: StagedFile, hashes: &Hashes) -> Assembled {
-        self.done.insert(named.key.clone());
+        self.done.insert(named.key.clone(), Fate::Whole);
         let component = StagedComponent {
             key: named.key.clone(),
             full_name: named.full_name,
@@ -211,13 +221,13 @@ impl<'d> Assembler<'d> {
             return None;
         }
         let open = self.open.remove(&named.key)?;
-        self.done.insert(named.key.clone());
+        self.done.insert(named.key.clone(), Fate::Whole);
         Some(Assembled::Member(Box::new(member(named.key, open))))
     }
 
     fn lost(&mut self, named: Named, path: &str, error: MetadataError) -> Taken {
         self.open.remove(&named.key);
-        self.done.insert(named.key.clone());
+        self.done.insert(named.key.clone(), Fate::Lost);
         let unreadable = Unreadable {
             key: named.key,
             full_name: named.full_name,

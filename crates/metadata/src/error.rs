@@ -100,3 +100,44 @@ impl MetadataError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_a_code_of_its_own_and_a_text_that_begins_small() {
+        let (at, limit) = (7, 9);
+        let all = [
+            MetadataError::TooDeep { limit, at },
+            MetadataError::TooComplex {
+                what: "elements",
+                limit,
+                at,
+            },
+            MetadataError::TextTooLarge { limit, at },
+            MetadataError::Doctype { at },
+            MetadataError::Entity {
+                name: "nope".to_owned(),
+                at,
+            },
+            MetadataError::Encoding {
+                found: "a NUL byte".to_owned(),
+            },
+            MetadataError::Truncated { open: 1 },
+            MetadataError::Malformed { at, why: "two roots" },
+            MetadataError::Duplicate,
+            MetadataError::Table {
+                table: "types.tsv",
+                line: 3,
+                why: "too short",
+            },
+        ];
+        let codes: std::collections::BTreeSet<&str> = all.iter().map(MetadataError::code).collect();
+        assert_eq!(codes.len(), all.len());
+        for error in &all {
+            let text = error.to_string();
+            assert!(text.starts_with(char::is_lowercase), "{text}");
+        }
+    }
+}

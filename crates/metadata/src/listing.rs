@@ -152,9 +152,9 @@ fn type_of(raw: &RawListing, file: Option<&str>, context: &ListingContext<'_>) -
     };
     match given(raw.type_name.as_deref()) {
         // Folders may come under a common word instead of the type that was asked for.
-        Some("Folder") if only.is_some() => only.map(str::to_owned),
-        Some(name) => Some(registry().by_name(name).map_or(name, |info| info.name).to_owned()),
-        None => only.map(str::to_owned).or_else(|| {
+        Some("Folder") if only.is_some() => only.map(real_name),
+        Some(name) => Some(real_name(name)),
+        None => only.map(real_name).or_else(|| {
             let (directory, rest) = file?.split_once('/')?;
             let suffix = suffix_of(rest)?;
             let known = registry()
@@ -169,6 +169,14 @@ fn type_of(raw: &RawListing, file: Option<&str>, context: &ListingContext<'_>) -
             known.or_else(told).map(str::to_owned)
         }),
     }
+}
+
+/// The name under which the registry keeps a type: an alias gives the real one.
+fn real_name(type_name: &str) -> String {
+    registry()
+        .by_name(type_name)
+        .map_or(type_name, |info| info.name)
+        .to_owned()
 }
 
 /// Puts a package's namespace before the part of the name that lacks it.
@@ -223,10 +231,12 @@ fn file_name(
     context: &ListingContext<'_>,
 ) -> String {
     if let Some((key, name)) = parent {
-        let path = registry()
-            .by_name(&key.type_name)
-            .and_then(|info| path_of(info, name));
-        return path.or_else(|| file.map(str::to_owned)).unwrap_or_default();
+        let parent = registry().by_name(&key.type_name);
+        let path = parent.and_then(|info| path_of(info, name));
+        // What lies in a bundle is one of its files; which one, only Salesforce could say.
+        let bundle = || parent.map(|info| format!("{}/{name}", info.directory));
+        let told = path.or_else(|| file.map(str::to_owned)).or_else(bundle);
+        return told.unwrap_or_default();
     }
     if let Some(info) = info {
         // Where the registry knows the path, it is derived: listings spell directories in ways of their own.

@@ -90,3 +90,44 @@ pub fn parse_with(
         children,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::registry;
+
+    fn parsed(xml: &str) -> ParsedFile {
+        let info = registry().by_name("CustomObject").unwrap();
+        parse_file(info, "A__c", xml.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn buffers_that_were_used_before_change_nothing() {
+        let info = registry().by_name("CustomObject").unwrap();
+        let long =
+            "<CustomObject><fields><fullName>B__c</fullName></fields><label>long</label></CustomObject>";
+        let broken = "<CustomObject><fields><fullName>B__c</fullName>";
+        let mut scratch = Scratch::default();
+        for xml in [long, "<CustomObject/>", broken, long] {
+            let again = parse_with(
+                Rules::of(info),
+                "A__c",
+                xml.as_bytes(),
+                XmlLimits::DEFAULT,
+                &mut scratch,
+            );
+            let fresh = parse_file(info, "A__c", xml.as_bytes());
+            assert_eq!(again, fresh, "{xml}");
+        }
+    }
+
+    #[test]
+    fn without_components_the_whole_is_the_own_content() {
+        let plain = parsed("<CustomObject><label>a</label></CustomObject>");
+        assert_eq!(plain.content_hash, plain.canonical_hash);
+        let with =
+            parsed("<CustomObject><label>a</label><fields><fullName>F__c</fullName></fields></CustomObject>");
+        assert_eq!(with.content_hash, plain.content_hash);
+        assert_ne!(with.canonical_hash, plain.canonical_hash);
+    }
+}

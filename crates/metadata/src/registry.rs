@@ -334,3 +334,6 @@ fn keyed(field: &'static str) -> Result<Vec<KeyedElement>, &'static str> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

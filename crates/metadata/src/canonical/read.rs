@@ -1,0 +1,145 @@
+//! From tokens to the canonical form in one pass: no recursion, memory for open elements and their direct children.
+//!
+//! Well-formedness and limits are `tokens.rs`'s: a token that comes here is in order.
+
+use std::borrow::Cow;
+
+use super::{
+    Rules, Scratch,
+    form::{Form, Found, Span, first_of_each_name, pieces},
+    keys::{Key, key_of, note_key},
+    order::{Kid, arrange, in_order, move_forms},
+    write::{CLOSE, open, text, text_between},
+};
+use crate::{
+    error::MetadataError,
+    limits::XmlLimits,
+    registry::{ChildInfo, KeyedElement, Order},
+    tokens::{Token, Tokens},
+};
+
+/// An open element.
+pub(super) struct Frame<'a, 'r> {
+    pub(super) name: &'a str,
+    pub(super) at: usize,
+    pub(super) form_from: usize,
+    pub(super) body: usize,
+    pub(super) kids_from: usize,
+    pub(super) key: Option<Key<'a>>,
+    pub(super) keyed: Option<&'r KeyedElement>,
+    pub(super) key_parts: Vec<Option<Cow<'a, str>>>,
+    pub(super) child: Option<&'r ChildInfo>,
+    pub(super) child_name: Option<Cow<'a, str>>,
+    /// Text stands between its children: then all order counts.
+    pub(super) mixed: bool,
+}
+
+/// Reads a file into its canonical form.
+pub(crate) fn read<'s, 'a, 'r>(
+    bytes: &'a [u8],
+    rules: Rules<'r>,
+    limits: XmlLimits,
+    scratch: &'s mut Scratch,
+) -> Result<Form<'s, 'a, 'r>, MetadataError> {
+    let mut tokens = Tokens::new(bytes, limits)?;
+    let Scratch { form, moved } = scratch;
+    form.clear();
+    form.reserve(bytes.len());
+    let mut frames: Vec<Frame<'a, 'r>> = Vec::with_capacity(16);
+    let mut kids: Vec<Kid<'a>> = Vec::with_capacity(64);
+    let mut found: Vec<Found<'a, 'r>> = Vec::new();
+    let mut run: Cow<'a, str> = Cow::Borrowed("");
+    let mut root = None;
+    loop {
+        match tokens.next()? {
+            Token::Text(text) => {
+                if run.is_empty() {
+                    run = text;
+                } else {
+                    run.to_mut().push_str(&text);
+                }
+            }
+            Token::Open { name, attributes, at } => {
+                if let Some(parent) = frames.last_mut() {
+                    text_between(form, parent, &mut run);
+                }
+                let form_from = form.len();
+                open(form, name, attributes, at, &limits)?;
+                let below_the_root = frames.len() == 1;
+                frames.push(Frame {
+                    name,
+                    at,
+                    form_from,
+                    body: form.len(),
+                    kids_from: kids.len(),
+                    key: None,
+                    keyed: rules.keyed.iter().find(|keyed| keyed.element == name),
+                    key_parts: Vec::new(),
+                    child: rules
+                        .children
+                        .iter()
+                        .find(|child| below_the_root && child.element == name),
+                    child_name: None,
+                    mixed: false,
+                });
+            }
+            Token::Close { to, .. } => {
+                let mut frame = frames.pop().expect("tokens close only what they opened");
+                let is_leaf = kids.len() == frame.kids_from && !frame.mixed;
+                if is_leaf {
+                    text(form, &run);
+                } else {
+                    text_between(form, &mut frame, &mut run);
+                }
+                let leaf_text = std::mem::replace(&mut run, Cow::Borrowed(""));
+                let Some(parent) = frames.last_mut() else {
+                    root = Some(frame);
+                    continue;
+                };
+                if is_leaf {
+                    note_key(parent, frame.name, leaf_text);
+                } else {
+                    let own = &mut kids[frame.kids_from..];
+                    if rules.order == Order::Keyed && !frame.mixed && !in_order(own) {
+                        arrange(own);
+                        move_forms(form, moved, frame.body, own);
+                    }
+                    kids.truncate(frame.kids_from);
+                }
+                form.push(CLOSE);
+                let span = Span {
+                    from: frame.form_from,
+                    to: form.len(),
+                };
+                let child = frame.child.zip(frame.child_name.take()).map(|(info, name)| {
+                    found.push(Found {
+                        info,
+                        name,
+                        slice: (frame.at, to),
+                        form: span,
+                    });
+                    found.len() - 1
+                });
+                kids.push(Kid {
+                    name: frame.name,
+                    key: key_of(frame),
+                    form: span,
+                    child,
+                });
+            }
+            Token::End => break,
+        }
+    }
+    let root = root.expect("tokens end only after a root was closed");
+    let children = first_of_each_name(found, &mut kids);
+    if rules.order == Order::Keyed && !root.mixed && !in_order(&kids) {
+        arrange(&mut kids);
+    }
+    let pieces = pieces(&root, &kids, form.len());
+    Ok(Form {
+        bytes: form,
+        body: root.body,
+        pieces,
+        children,
+    })
+}

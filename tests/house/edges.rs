@@ -148,11 +148,18 @@ fn each_line_of_the_table_of_edges_has_its_crate() {
     }
 }
 
+/// Crates whose benches hold the work of others beside ours.
+const MEASURED: [(&str, &str); 1] = [("sync", "quick-xml")];
+
 #[test]
 fn each_outside_world_has_one_door() {
     for (folder, manifest) in manifests() {
         for section in ["dependencies", "dev-dependencies"] {
             for name in names(&manifest, section) {
+                // a bench that shows a part alone may hold the part
+                if section == "dev-dependencies" && MEASURED.contains(&(folder.as_str(), name.as_str())) {
+                    continue;
+                }
                 if let Some((_, doors)) = ONE_DOOR.iter().find(|(foreign, _)| *foreign == name) {
                     assert!(
                         doors.contains(&folder.as_str()),

@@ -53,6 +53,47 @@ async fn each_damaged_answer_is_a_named_failure_and_the_other_org_is_unharmed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_once_heals_within_the_sync() {
+    let fleet = Fleet::running(&[("SYNC__POLL_DEADLINE_SECONDS", "2")]).await;
+    let faults = [
+        FaultKind::Html503,
+        FaultKind::ServerUnavailable,
+        FaultKind::ExpiredSession,
+        FaultKind::TruncatedZip,
+        FaultKind::FlippedBit,
+        FaultKind::Base64BrokenOff,
+        FaultKind::ResetInMidTransfer,
+        FaultKind::InvalidCrossReference,
+    ];
+    for (n, kind) in faults.into_iter().enumerate() {
+        let name = format!("org-{n}");
+        fleet
+            .connect(OrgSpec::from_folder(&name, small_org().join("night-1"), None))
+            .await;
+        fleet.simulator.fault(&name, Fault::new(kind).times(1)).unwrap();
+        let sync = fleet.sync(&name).await;
+        assert_eq!(sync["state"], "succeeded", "{kind:?}: {sync}");
+        assert_eq!(sync["components"], 114, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_orgs_answer_is_never_taken_for_this_ones() {
+    let fleet = Fleet::running(&[]).await;
+    fleet
+        .connect(OrgSpec::from_folder("acme", small_org().join("night-1"), None))
+        .await;
+    fleet
+        .simulator
+        .fault("acme", Fault::new(FaultKind::OtherOrgId))
+        .unwrap();
+    fleet.simulator.expire_sessions("acme").unwrap();
+    let sync = fleet.sync("acme").await;
+    assert_eq!(sync["failure"]["code"], "other_org", "{sync}");
+    assert_eq!(fleet.database.count("SELECT count(*) FROM version").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_words_are_exit_code_two_and_name_the_remedy() {
     let fleet = Fleet::new(&[]).await;
     let long = ["org", "show", "nobody"];

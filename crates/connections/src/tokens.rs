@@ -65,6 +65,8 @@ impl Tokens {
         calls: &CallCounter,
     ) -> Result<Session, TokenError> {
         let answer = self.ask(&refresh, calls).await;
+        let outcome = if answer.is_ok() { "refreshed" } else { "refused" };
+        tracing::info!(target: "nightshift::metric", counter = "nightshift_token_refreshes_total", outcome, value = 1_u64);
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {

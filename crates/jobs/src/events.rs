@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::{FailureCode, JobId, Kind, OrgId};
 use nightshift_domain as domain;
+use nightshift_store::jobs::ClassCount;
 
 /// A job was claimed.
 pub fn claimed(kind: &Kind) {
@@ -45,6 +46,7 @@ pub fn failed(org: OrgId, job: JobId, kind: &Kind, code: FailureCode, message: &
 /// A step's error, with another attempt to come.
 pub fn retry(org: OrgId, job: JobId, kind: &Kind, code: FailureCode, message: &str) {
     tracing::info!(org.id = %org, job.id = %job, job.step = kind.as_str(), failure.code = code.as_str(), "{kind} will be tried again after {code}: {message}");
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_retries_total", kind = kind.as_str(), code = code.as_str(), value = 1_u64);
 }
 
 /// Jobs were told to the queue.
@@ -64,4 +66,45 @@ pub fn unroutable(class: domain::Class) {
 /// The database could not be asked; the message goes back.
 pub fn not_run(job: JobId, error: &dyn std::error::Error) {
     tracing::warn!(job.id = %job, error = %error, "job {job} could not be claimed or settled; its message goes back");
+}
+
+/// The sweep made a round.
+pub fn swept() {
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_sweeps_total", value = 1_u64);
+}
+
+/// How many jobs there are, by class and state.
+pub fn counted(counts: &[ClassCount]) {
+    for count in counts {
+        let class = count.class.as_str();
+        for (state, jobs) in [
+            ("due", count.due),
+            ("waiting", count.waiting),
+            ("claimed", count.claimed),
+            ("dead", count.dead),
+        ] {
+            tracing::info!(target: "nightshift::metric", gauge = "nightshift_jobs", class, state, value = jobs);
+        }
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_oldest_due_seconds", class, value = count.oldest_due_seconds);
+    }
+}
+
+/// An event of a sync or a case has left: what it tells is counted here, where each passes once.
+pub fn published(topic: &str, body: &serde_json::Value) {
+    let text = |key: &str| body[key].as_str().unwrap_or("unknown").to_owned();
+    match topic {
+        "case.opened" => {
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_cases_opened_total", code = text("code"), value = 1_u64);
+        }
+        "case.resolved" => {
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_cases_resolved_total", code = text("code"), value = 1_u64);
+        }
+        _ if topic.starts_with("sync.") => {
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_syncs_total", state = text("state"), value = 1_u64);
+            if let Some(seconds) = body["seconds"].as_f64() {
+                tracing::info!(target: "nightshift::metric", histogram = "nightshift_sync_seconds", state = text("state"), seconds);
+            }
+        }
+        _ => {}
+    }
 }

@@ -13,12 +13,14 @@ use nightshift_queue::{EventMessage, Queue};
 use nightshift_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::{announce::announce, error::JobsError, settings::JobsSettings};
+use crate::{announce::announce, error::JobsError, events, settings::JobsSettings};
 
 /// How many events of the outbox are sent in one round.
 const EVENTS_A_ROUND: i64 = 200;
 /// After how many rounds the slow part runs: clean-up that nobody waits for.
 const ROUNDS_A_CLEANUP: u64 = 60;
+/// After how many rounds jobs are counted for the metrics.
+const ROUNDS_A_COUNT: u64 = 20;
 /// How many rows one clean-up removes at most.
 const CLEANUP_ROWS: i64 = 10_000;
 
@@ -67,6 +69,10 @@ impl Sweeper {
         let announced = announce(&self.store, self.queue.as_ref(), &self.settings, None).await?;
         self.send_events().await?;
         self.rounds += 1;
+        events::swept();
+        if self.rounds.is_multiple_of(ROUNDS_A_COUNT) {
+            events::counted(&self.store.jobs().counts().await?);
+        }
         if self.rounds.is_multiple_of(ROUNDS_A_CLEANUP) {
             self.clean_up().await?;
         }
@@ -91,6 +97,7 @@ impl Sweeper {
             };
             self.queue.publish_event(&message).await?;
             self.store.outbox().delete(&event).await?;
+            events::published(&event.topic, &event.body);
         }
         Ok(())
     }

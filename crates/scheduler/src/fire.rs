@@ -134,6 +134,18 @@ fn decide(
 }
 
 fn tell(fired: &Fired, retried: usize) {
+    for (how, syncs) in [
+        ("slot", fired.started.len()),
+        ("joined", fired.joined.len()),
+        ("retry", retried),
+    ] {
+        if syncs > 0 {
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_fired_total", how, value = syncs as u64);
+        }
+    }
+    if fired.missed > 0 {
+        tracing::info!(target: "nightshift::metric", counter = "nightshift_missed_nights_total", reason = "window_closed", value = fired.missed);
+    }
     if !fired.started.is_empty() || !fired.joined.is_empty() || fired.missed > 0 || retried > 0 {
         tracing::info!(
             started = fired.started.len(),

@@ -28,6 +28,16 @@ enum Verdict {
     Back,
 }
 
+impl Verdict {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Dead(_) => "dead",
+            Self::Back => "back",
+        }
+    }
+}
+
 /// Serves requests until told to stop.
 pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
     let mut deliveries = parts.queue.consume_requests(PREFETCH);
@@ -37,7 +47,9 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
             delivery = deliveries.next() => delivery,
         };
         let Some(delivery) = delivery else { return };
-        match serve(&parts, &delivery).await {
+        let verdict = serve(&parts, &delivery).await;
+        tracing::info!(target: "nightshift::metric", counter = "nightshift_requests_total", outcome = verdict.as_str(), value = 1_u64);
+        match verdict {
             Verdict::Done => delivery.ack.ack().await,
             Verdict::Dead(reason) => {
                 tracing::warn!(reason, "a request is refused: {reason}");

@@ -105,7 +105,7 @@ pub(crate) async fn ended_event(
     let row = sqlx::query(
         "-- syncs.event
         SELECT org.name, sync.state, sync.revision, sync.added, sync.changed, sync.deleted, sync.failure_code,
-               sync.traceparent
+               sync.traceparent, extract(epoch FROM nightshift_now() - sync.admitted_at)::float8 AS seconds
           FROM sync JOIN org ON org.id = sync.org_id WHERE sync.org_id = $1 AND sync.id = $2",
     )
     .bind(org.uuid())
@@ -121,6 +121,7 @@ pub(crate) async fn ended_event(
         "added": row.get::<Option<i64>, _>("added"),
         "changed": row.get::<Option<i64>, _>("changed"),
         "deleted": row.get::<Option<i64>, _>("deleted"),
+        "seconds": row.get::<f64, _>("seconds"),
         "failure_code": row.get::<Option<String>, _>("failure_code"),
     });
     let traceparent: Option<String> = row.get("traceparent");

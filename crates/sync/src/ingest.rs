@@ -107,7 +107,11 @@ async fn ingest(
     let thread = tokio::task::spawn_blocking(move || read::read(reader, &thread_described, &send));
     let mut got = HashSet::new();
     let mut staged = Ok(());
+    let mut bytes = 0;
     while let Some(item) = items.recv().await {
+        if let Item::Blob { size, .. } = &item {
+            bytes += *size;
+        }
         staged = stage(cx, item, &mut got).await;
         if staged.is_err() {
             break;
@@ -118,6 +122,8 @@ async fn ingest(
         .await
         .map_err(|_| Trouble::internal("the thread that reads a zip ended in a panic"))?;
     staged?;
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_bytes_total", value = bytes);
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_components_total", value = got.len() as u64);
     let later = match (end.wait().await, read) {
         (Ok((_, messages)), Ok(())) => messages,
         // the answer's own error is the cause; the reader's is its echo

@@ -244,7 +244,7 @@ fn serve(programs: &Path, directory: &Path, data: &Path) -> Result<Child, Embedd
         format!("unix_socket_directories={}", directory.display()),
         "max_connections=100".into(),
         "shared_buffers=256MB".into(),
-        // up to 0.6 s of settled work may run again after a power loss; nothing breaks, see docs/reliability.md
+        // up to 0.6 s of settled work may run again after a power loss; nothing breaks, because a step that runs twice writes the same
         "synchronous_commit=off".into(),
         "max_wal_size=2GB".into(),
         "checkpoint_timeout=15min".into(),

@@ -17,51 +17,62 @@ pub(crate) struct Facts {
 
 const PLACE: &str = "the central directory";
 const CENTRAL: u32 = 0x0201_4b50;
-const END: u32 = 0x0605_4b50;
-const END64: u32 = 0x0606_4b50;
+pub(crate) const END: u32 = 0x0605_4b50;
+pub(crate) const END64: u32 = 0x0606_4b50;
 const LOCATOR64: u32 = 0x0706_4b50;
-/// Longest extra field or comment that is read, in bytes: their lengths have 16 bits.
-const RECORD64_MAX: u64 = 1 << 16;
+/// Bytes of a zip64 end record behind its own size: without and with the longest extensible part that is read.
+const RECORD64: std::ops::RangeInclusive<u64> = 44..=1 << 16;
 
-/// Reads from the first record (its signature `first` is taken already) to the end record.
+/// Reads from the first record (its signature `first` is taken already) to the end of the stream.
 pub(crate) fn compare<R: Read>(
     input: &mut Input<R>,
     first: u32,
     mut entries: HashMap<Vec<u8>, Facts>,
 ) -> Result<(), ArchiveError> {
-    let corrupt = |reason| ArchiveError::Corrupt {
-        name: PLACE.to_owned(),
-        reason,
-    };
     let total = entries.len() as u64;
+    let mut wide_total = None;
     let mut signature = first;
     loop {
         match signature {
             CENTRAL => record(input, &mut entries)?,
-            END64 => {
-                let mut size = [0; 8];
-                input.exact(&mut size, PLACE)?;
-                let size = u64::from_le_bytes(size);
-                if size > RECORD64_MAX {
-                    return Err(corrupt("a record of impossible size"));
-                }
-                input.bytes(size as usize, PLACE)?;
-            }
+            END64 => wide_total = Some(wide_end(input)?),
             LOCATOR64 => {
                 input.bytes(16, PLACE)?;
             }
             END => {
-                end(input, total)?;
-                return if entries.is_empty() {
-                    Ok(())
-                } else {
-                    Err(corrupt("an entry is missing from it"))
+                end(input, total, wide_total)?;
+                if !entries.is_empty() {
+                    return Err(corrupt("an entry is missing from it"));
+                }
+                return match input.fill()? {
+                    [] => Ok(()),
+                    _ => Err(corrupt("bytes follow its end")),
                 };
             }
             _ => return Err(corrupt("bytes that are no record")),
         }
         signature = input.u32(PLACE)?;
     }
+}
+
+fn corrupt(reason: &'static str) -> ArchiveError {
+    ArchiveError::Corrupt {
+        name: PLACE.to_owned(),
+        reason,
+    }
+}
+
+/// The zip64 end record: how many entries it counts.
+fn wide_end<R: Read>(input: &mut Input<R>) -> Result<u64, ArchiveError> {
+    let mut size = [0; 8];
+    input.exact(&mut size, PLACE)?;
+    let size = u64::from_le_bytes(size);
+    if !RECORD64.contains(&size) {
+        return Err(corrupt("a record of impossible size"));
+    }
+    let record = input.bytes(size as usize, PLACE)?;
+    let total = record[20..28].try_into().expect("a record has 44 bytes or more");
+    Ok(u64::from_le_bytes(total))
 }
 
 fn record<R: Read>(input: &mut Input<R>, entries: &mut HashMap<Vec<u8>, Facts>) -> Result<(), ArchiveError> {
@@ -95,21 +106,22 @@ fn record<R: Read>(input: &mut Input<R>, entries: &mut HashMap<Vec<u8>, Facts>) 
     Ok(())
 }
 
-fn end<R: Read>(input: &mut Input<R>, total: u64) -> Result<(), ArchiveError> {
+fn end<R: Read>(input: &mut Input<R>, total: u64, wide_total: Option<u64>) -> Result<(), ArchiveError> {
     let record = input.bytes(18, PLACE)?;
     let u16_at = |at: usize| u16::from_le_bytes([record[at], record[at + 1]]);
     if u16_at(0) != 0 || u16_at(2) != 0 {
         return Err(ArchiveError::Unsupported {
-            name: String::new(),
-            feature: "a zip of several disks",
+            name: "the zip".to_owned(),
+            feature: "being one of several disks",
         });
     }
-    let count = u16_at(6);
-    if count != u16::MAX && u64::from(count) != total {
-        return Err(ArchiveError::Corrupt {
-            name: PLACE.to_owned(),
-            reason: "it counts other entries than there are",
-        });
+    // A count that has no room in 16 bits stands in the zip64 record alone.
+    let count = match u16_at(6) {
+        u16::MAX => wide_total.unwrap_or(u64::from(u16::MAX)),
+        count => u64::from(count),
+    };
+    if count != total || wide_total.is_some_and(|wide| wide != total) {
+        return Err(corrupt("it counts other entries than there are"));
     }
     input.bytes(usize::from(u16_at(16)), "the comment")?;
     Ok(())
@@ -132,4 +144,30 @@ pub(crate) fn wide_sizes(mut extra: &[u8]) -> Vec<u64> {
         extra = after;
     }
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wide_numbers_are_found_among_other_extra_fields() {
+        let mut extra = vec![0x55, 0x54, 1, 0, 9];
+        extra.extend([1, 0, 16, 0]);
+        extra.extend(7_u64.to_le_bytes());
+        extra.extend(8_u64.to_le_bytes());
+        assert_eq!(wide_sizes(&extra), [7, 8]);
+    }
+
+    #[test]
+    fn extra_fields_that_lie_about_their_length_hold_nothing() {
+        for extra in [
+            &[1, 0, 16, 0, 1, 2][..],
+            &[1, 0, 0xff],
+            &[1, 0, 4, 0, 1, 2, 3, 4],
+            &[],
+        ] {
+            assert!(wide_sizes(extra).is_empty(), "{extra:?}");
+        }
+    }
 }

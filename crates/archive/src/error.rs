@@ -41,7 +41,7 @@ pub enum ArchiveError {
     /// A method or feature that is not read.
     #[error("{name}: {feature} is not supported")]
     Unsupported {
-        /// Which entry; empty for the whole.
+        /// Which entry; `the zip` for the whole.
         name: String,
         /// Which.
         feature: &'static str,
@@ -77,5 +77,53 @@ impl ArchiveError {
             Self::Truncated(_) => "archive_truncated",
             Self::Io(_) => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_of_a_zip_has_a_code_of_its_own_in_the_catalogue() {
+        let name = || "a".to_owned();
+        let all = [
+            ArchiveError::TooManyEntries(1),
+            ArchiveError::EntryTooLarge {
+                name: name(),
+                limit: 1,
+            },
+            ArchiveError::TooLarge(1),
+            ArchiveError::Bomb {
+                name: name(),
+                ratio: 1,
+            },
+            ArchiveError::BadPath {
+                name: name(),
+                reason: "x",
+            },
+            ArchiveError::Duplicate(name()),
+            ArchiveError::Unsupported {
+                name: name(),
+                feature: "x",
+            },
+            ArchiveError::Corrupt {
+                name: name(),
+                reason: "x",
+            },
+            ArchiveError::Truncated(name()),
+        ];
+        let codes: std::collections::BTreeSet<_> = all.iter().filter_map(ArchiveError::code).collect();
+        assert_eq!(codes.len(), all.len());
+        let catalogue = include_str!("../../domain/src/failures.toml");
+        for code in codes {
+            assert!(catalogue.contains(&format!("\ncode = \"{code}\"\n")), "{code}");
+        }
+        let io = ArchiveError::Io(io::ErrorKind::ConnectionReset.into());
+        assert_eq!(
+            io.code(),
+            None,
+            "the cause is the stream's, which has codes of its own"
+        );
     }
 }

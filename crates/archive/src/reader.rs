@@ -9,7 +9,7 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    central::{self, Facts, wide_sizes},
+    central::{self, END, END64, Facts, wide_sizes},
     error::ArchiveError,
     input::Input,
     limits::Limits,
@@ -18,6 +18,8 @@ use crate::{
 
 const LOCAL: u32 = 0x0403_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
+/// A descriptor that says "no bytes": Info-ZIP puts one behind an empty file that it stores, when it writes to a pipe.
+const EMPTY: &[u8] = b"PK\x07\x08\0\0\0\0\0\0\0\0\0\0\0\0";
 /// Beyond so many unpacked bytes an entry's ratio counts.
 const RATIO_FROM: u64 = 1 << 20;
 /// Room that an entry's buffer grows by while its size is not known.
@@ -33,7 +35,16 @@ pub struct ArchiveReader<R> {
     alike: Vec<String>,
     seen: u64,
     unpacked: u64,
-    over: bool,
+    stage: Stage,
+}
+
+/// How far the zip is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Entries,
+    Whole,
+    /// For good: what would be read on may look like a zip.
+    Failed,
 }
 
 /// What is known at the end.
@@ -71,17 +82,35 @@ impl<R: Read> ArchiveReader<R> {
             alike: Vec::new(),
             seen: 0,
             unpacked: 0,
-            over: false,
+            stage: Stage::Entries,
         }
     }
 
     /// The next file: its name, and its bytes in `into` (cleared first). `None` once the central directory has been
-    /// compared and the zip is whole.
+    /// compared, the stream has ended and the zip is whole; never after an error.
     pub fn next_entry(&mut self, into: &mut Vec<u8>) -> Result<Option<String>, ArchiveError> {
-        while !self.over {
+        match self.stage {
+            Stage::Whole => return Ok(None),
+            Stage::Failed => return Err(corrupt("the zip", "it was read on after an error")),
+            Stage::Entries => {}
+        }
+        self.stage = Stage::Failed;
+        let read = self.advance(into)?;
+        self.stage = if read.is_some() {
+            Stage::Entries
+        } else {
+            Stage::Whole
+        };
+        Ok(read)
+    }
+
+    fn advance(&mut self, into: &mut Vec<u8>) -> Result<Option<String>, ArchiveError> {
+        loop {
             let signature = self.input.u32("an entry's header")?;
+            if self.seen == 0 && ![LOCAL, END, END64].contains(&signature) {
+                return Err(corrupt("the zip", "it does not begin as a zip does"));
+            }
             if signature != LOCAL {
-                self.over = true;
                 central::compare(&mut self.input, signature, std::mem::take(&mut self.entries))?;
                 return Ok(None);
             }
@@ -90,13 +119,9 @@ impl<R: Read> ArchiveReader<R> {
                 return Ok(Some(name));
             }
             if !into.is_empty() {
-                return Err(ArchiveError::Corrupt {
-                    name,
-                    reason: "a folder with content",
-                });
+                return Err(corrupt(&name, "a folder with content"));
             }
         }
-        Ok(None)
     }
 
     /// What was read; whole after `next_entry` gave `None`.
@@ -193,8 +218,9 @@ impl<R: Read> ArchiveReader<R> {
     }
 
     fn stored(&mut self, header: &Header, into: &mut Vec<u8>) -> Result<(), ArchiveError> {
-        if header.has_descriptor && header.compressed == 0 && !header.name.ends_with('/') {
-            // its end cannot be found: the data itself may hold signatures
+        let unknown = header.has_descriptor && header.compressed == 0 && !header.name.ends_with('/');
+        if unknown && self.input.peek(EMPTY.len())? != EMPTY {
+            // Its end cannot be found: the data itself may hold signatures.
             return Err(unsupported(&header.name, "stored data of unknown length"));
         }
         if header.compressed > self.limits.entry_bytes {
@@ -270,9 +296,12 @@ impl<R: Read> ArchiveReader<R> {
         }
         let said = self.descriptor(header, facts)?;
         compare(header, facts, said)?;
-        let given_early = header.compressed != 0 || header.unpacked != 0 || header.crc != 0;
-        let header_said = (header.crc, header.compressed, header.unpacked);
-        if given_early && header_said != said && header_said != (0, said.1, said.2) {
+        // What the header leaves to the descriptor is 0 in it; Info-ZIP gives the unpacked size alone.
+        let differs = |early: u64, late: u64| early != 0 && early != late;
+        if differs(header.crc.into(), said.0.into())
+            || differs(header.compressed, said.1)
+            || differs(header.unpacked, said.2)
+        {
             return Err(corrupt(&header.name, "its header and its descriptor differ"));
         }
         Ok(())
@@ -299,8 +328,7 @@ impl<R: Read> ArchiveReader<R> {
 
     /// For the one checksum that looks like the signature: does the checksum follow?
     fn next_is_checksum(&mut self, crc: u32) -> Result<bool, ArchiveError> {
-        let waiting = self.input.fill()?;
-        Ok(waiting.len() >= 4 && waiting[..4] == crc.to_le_bytes())
+        Ok(self.input.peek(4)? == crc.to_le_bytes())
     }
 }
 

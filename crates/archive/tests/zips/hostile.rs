@@ -94,20 +94,22 @@ fn many_entries_that_are_harmless_each_are_a_bomb_together() {
 }
 
 #[test]
-fn a_ratio_at_its_limit_passes() {
-    let data = vec![7; 3 * MIB];
-    let entry = Entry::deflated("a", &data);
-    let limits = Limits {
-        ratio: (data.len() / entry.data.len() + 1) as u64,
+fn the_ratio_of_an_entry_counts_beyond_its_first_mib_whatever_stands_beside_it() {
+    let beside = Entry::stored("noise", &vec![7; MIB]);
+    let data = vec![0; 4 * MIB];
+    let bomb = Entry::deflated("bomb", &data);
+    let ratio = (3 * MIB / bomb.data.len()) as u64;
+    let zip = zip(&[beside, bomb]);
+    let limits = |ratio| Limits {
+        ratio,
         ..Limits::default()
     };
-    let zip = zip(&[entry]);
-    assert!(read_from(zip.as_slice(), limits).is_ok());
-    let tighter = Limits {
-        ratio: limits.ratio / 2,
-        ..limits
-    };
-    assert_eq!(refused_by(&zip, tighter), "archive_bomb");
+    assert!(read_from(zip.as_slice(), limits(ratio * 21 / 20)).is_ok());
+    assert_eq!(refused_by(&zip, limits(ratio * 19 / 20)), "archive_bomb");
+    let within = Entry::deflated("small", &data[..MIB]);
+    assert!(within.data.len() * 500 < MIB);
+    let noise = Entry::stored("noise", &vec![7; MIB]);
+    assert!(read_from(crate::writer::zip(&[noise, within]).as_slice(), limits(10)).is_ok());
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn sizes_beyond_all_measure_are_refused_before_anything_is_reserved() {
 
 #[test]
 fn what_is_encrypted_or_packed_in_an_unknown_way_is_unsupported() {
-    for flag in [0x0001, 0x0041, 0x2000] {
+    for flag in [0x0001, 0x0040, 0x0041, 0x2000] {
         let entry = Entry::deflated("a", b"x").with(|entry| entry.flags |= flag);
         assert_eq!(refused(&zip(&[entry])), "archive_unsupported", "flag {flag:#x}");
     }

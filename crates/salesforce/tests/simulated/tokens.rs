@@ -1,10 +1,13 @@
 //! Tokens: refreshed, rotated, revoked, expired, of another org.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
-use nightshift_domain::{FailureCode, Verdict, WaitReason};
-use nightshift_salesforce::{CallKind, ListQuery, Ruled, SalesforceError};
+use futures::future::{BoxFuture, join_all};
+use nightshift_domain::{FailureCode, OrgId, Verdict, WaitReason};
+use nightshift_salesforce::{
+    ApiVersion, CallCounter, CallKind, ListQuery, Ruled, SalesforceError, Session, TokenError,
+    TokenGeneration, TokenSource,
+};
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 use secrecy::ExposeSecret;
 
@@ -344,4 +347,48 @@ async fn an_org_that_moved_away_is_asked_once_more_and_then_needs_a_person() {
         (code(&error), act(&error)),
         (FailureCode::TokenRevoked, "reauthenticate")
     );
+}
+
+/// Has but one session, whatever is said of it.
+struct Stuck(Session);
+
+impl TokenSource for Stuck {
+    fn token<'a>(&'a self, _: OrgId, _: &'a CallCounter) -> BoxFuture<'a, Result<Session, TokenError>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+
+    fn refresh<'a>(
+        &'a self,
+        _: OrgId,
+        _: TokenGeneration,
+        _: &'a CallCounter,
+    ) -> BoxFuture<'a, Result<Session, TokenError>> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_brings_the_refused_session_again_is_not_tried_on_salesforce() {
+    let desk = Desk::acme().await;
+    let answer = desk
+        .refresh(&desk.access.client_id, None, &desk.access.refresh_token)
+        .await
+        .unwrap();
+    let stuck = Stuck(Session {
+        instance_url: answer.instance_url,
+        access_token: answer.access_token,
+        generation: TokenGeneration(1),
+    });
+    let org = OrgId::from_uuid(uuid::Uuid::nil());
+    let client = desk.salesforce.client(
+        org,
+        Arc::new(stuck),
+        CallCounter::new(),
+        ApiVersion::NEWEST_TESTED,
+    );
+    client.limits().await.unwrap();
+    desk.simulator.expire_sessions("Acme").unwrap();
+    let error = client.limits().await.unwrap_err();
+    assert_eq!(code(&error), FailureCode::SessionNotUsable);
+    assert_eq!(desk.seen(Call::Limits), 2);
 }

@@ -86,6 +86,28 @@ async fn a_worker_that_stands_still_past_its_lease_writes_nothing_stale() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {
+    let mut fleet = Fleet::running(&[("WORKER__DRAIN_SECONDS", "5")]).await;
+    fleet
+        .connect(OrgSpec::from_folder("org", small_org().join("night-1"), None))
+        .await;
+    assert!(fleet.run(&["sync", "org", "--json"]).await.status.success());
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let pid = fleet.process(1).id().unwrap().to_string();
+    signal("TERM", &pid).await;
+    let ended = tokio::time::timeout(Duration::from_secs(15), fleet.process(1).wait()).await;
+    assert!(ended.unwrap().unwrap().success());
+    fleet.start("worker", &[]);
+    assert_eq!(fleet.sync("org").await["state"], "succeeded");
+    let deaths = "SELECT count(*) FROM timeline WHERE deaths > 0";
+    assert_eq!(
+        fleet.database.count(deaths).await,
+        0,
+        "a job that is given back has not died"
+    );
+}
+
 async fn signal(name: &str, pid: &str) {
     let sent = tokio::process::Command::new("kill")
         .args([&format!("-{name}"), pid])

@@ -181,3 +181,23 @@ async fn a_gap_is_asked_for_again_and_a_failed_sync_leaves_no_trace() {
     let (small, twin) = (fleet.export("small").await, fleet.export("twin").await);
     assert_eq!(crate::harness::contents(&small), crate::harness::contents(&twin));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_two_nights_and_one_case() {
+    let fleet = Fleet::new(&[]).await;
+    let demo = fleet.json(&["demo", "--json", "--components", "1200"]).await;
+    let nights = demo["nights"].as_array().unwrap();
+    assert_eq!(nights.len(), 2);
+    for night in nights {
+        assert_eq!(night["orgs"].as_array().unwrap().len(), 12);
+    }
+    let failed: Vec<_> = nights[1]["orgs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|org| org["state"] == "failed")
+        .collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(demo["cases"][0]["code"], "token_revoked");
+    assert_eq!(demo["cases"][0]["org"], failed[0]["name"]);
+}

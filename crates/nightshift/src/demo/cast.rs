@@ -40,12 +40,14 @@ const CAST: [(&str, &str, Part, u64); 12] = [
 
 /// The cast with `components` together.
 pub fn cast(components: u64) -> Vec<Actor> {
+    // a component that breaks must be among those that change, also in a small demo
+    let least = |part| if part == Part::Poisoned { 1_200 } else { 100 };
     CAST.iter()
         .map(|&(name, zone, part, size)| Actor {
             name,
             zone,
             part,
-            size: (size * components / 60_000).max(100),
+            size: (size * components / 60_000).max(least(part)),
         })
         .collect()
 }

@@ -78,7 +78,7 @@ struct Playing {
 impl Stage {
     /// Starts everything; no org is connected yet.
     pub async fn build(settings: &Settings, args: &DemoArgs) -> Result<Self, CommandError> {
-        let mut settings = demo_settings(settings);
+        let mut settings = demo_settings(settings, args.components);
         let service = Service {
             role: "demo",
             version: env!("CARGO_PKG_VERSION"),
@@ -286,7 +286,7 @@ impl Stage {
 }
 
 /// What differs from a fleet's defaults: a night must pass in seconds, and nothing but errors may talk in between.
-fn demo_settings(settings: &Settings) -> Settings {
+fn demo_settings(settings: &Settings, components: u32) -> Settings {
     let mut demo = settings.clone();
     let defaults = Settings::default();
     if demo.telemetry == defaults.telemetry {
@@ -303,6 +303,8 @@ fn demo_settings(settings: &Settings) -> Settings {
     demo.scheduler.tick_millis = 20;
     demo.sync.poll_first_millis = 150;
     demo.sync.poll_max_seconds = 1;
+    // several batches for the larger orgs, however small the demo: one that hangs must be one of many
+    demo.sync.batch_files = (components / 15).max(40);
     demo.sync.poll_deadline_seconds = 15;
     demo
 }

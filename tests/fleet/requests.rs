@@ -20,17 +20,22 @@ connection.close()
 
 async fn publish(fleet: &Fleet, bodies: &[&str]) {
     let python = variable("NIGHTSHIFT_TEST_PYTHON");
-    let output = tokio::process::Command::new(python)
-        .args(["-c", PUBLISH, &fleet.prefix])
-        .args(bodies)
-        .output()
-        .await
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut words = String::new();
+    // the exchange is there once the first process has connected
+    for _ in 0..50 {
+        let output = tokio::process::Command::new(&python)
+            .args(["-c", PUBLISH, &fleet.prefix])
+            .args(bodies)
+            .output()
+            .await
+            .unwrap();
+        if output.status.success() {
+            return;
+        }
+        words = String::from_utf8_lossy(&output.stderr).into_owned();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("pika could not publish: {words}");
 }
 
 async fn dead(fleet: &Fleet, wanted: usize) -> Value {

@@ -17,9 +17,9 @@ use stage::Stage;
 
 /// Runs the demo.
 pub async fn run(settings: &Settings, args: &DemoArgs) -> Result<ExitCode, CommandError> {
-    let mut stage = Stage::build(settings, args).await?;
+    let stage = Stage::build(settings, args).await?;
     let nights = tokio::select! {
-        nights = play(&mut stage) => nights,
+        nights = play(&stage) => nights,
         () = stop_signal() => Err(CommandError::Refused("the demo was stopped".into())),
     };
     let told = match nights {
@@ -37,11 +37,11 @@ pub async fn run(settings: &Settings, args: &DemoArgs) -> Result<ExitCode, Comma
     told
 }
 
-async fn play(stage: &mut Stage) -> Result<Vec<report::Night>, CommandError> {
-    stage.connect().await?;
-    let first = stage.first_night().await?;
-    stage.evolve()?;
-    let second = stage.second_night().await?;
+async fn play(stage: &Stage) -> Result<Vec<report::Night>, CommandError> {
+    let cast = stage.connect().await?;
+    let first = stage.first_night(&cast).await?;
+    stage.evolve(&cast)?;
+    let second = stage.second_night(&cast).await?;
     Ok(vec![first, second])
 }
 

@@ -27,6 +27,14 @@ pub fn bytes(bytes: &[u8]) {
     }
 }
 
+/// A document's fields, one a line, the keys in a column of this width.
+pub fn fields(document: &Value, width: usize) {
+    for (key, value) in document.as_object().into_iter().flatten() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        line(&format!("{key:<width$} {text}"));
+    }
+}
+
 /// Columns as wide as their widest cell; numbers to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {

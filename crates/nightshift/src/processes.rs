@@ -27,8 +27,7 @@ const LAST_TRACES: Duration = Duration::from_secs(3);
 
 /// `nightshift scheduler`.
 pub async fn scheduler(settings: &Settings) -> Result<ExitCode, CommandError> {
-    let process = Process::begin(settings, "scheduler").await?;
-    let work = async {
+    Process::run(settings, "scheduler", async |process| {
         let store = wiring::store_with_patience(settings).await?;
         let queue = wiring::queue_with_patience(settings).await?;
         process.watch(&store, queue.as_ref());
@@ -36,16 +35,13 @@ pub async fn scheduler(settings: &Settings) -> Result<ExitCode, CommandError> {
         tracing::info!("the scheduler runs");
         nightshift_scheduler::run(parts, process.stop.clone()).await;
         Ok(())
-    };
-    let ended = process.until_stopped(work).await;
-    process.end().await;
-    ended
+    })
+    .await
 }
 
 /// `nightshift worker`.
 pub async fn worker(settings: &Settings, classes: &[Class]) -> Result<ExitCode, CommandError> {
-    let process = Process::begin(settings, "worker").await?;
-    let work = async {
+    Process::run(settings, "worker", async |process| {
         let store = wiring::store_with_patience(settings).await?;
         let queue = wiring::queue_with_patience(settings).await?;
         process.watch(&store, queue.as_ref());
@@ -53,10 +49,8 @@ pub async fn worker(settings: &Settings, classes: &[Class]) -> Result<ExitCode, 
         tracing::info!("the worker runs");
         nightshift_worker::run(parts, process.stop.clone()).await;
         Ok(())
-    };
-    let ended = process.until_stopped(work).await;
-    process.end().await;
-    ended
+    })
+    .await
 }
 
 /// What a scheduler of this configuration needs.
@@ -135,6 +129,18 @@ struct Process {
 }
 
 impl Process {
+    /// From telemetry to the last trace, with `work` in between.
+    async fn run(
+        settings: &Settings,
+        role: &'static str,
+        work: impl AsyncFnOnce(&Self) -> Result<(), CommandError>,
+    ) -> Result<ExitCode, CommandError> {
+        let process = Self::begin(settings, role).await?;
+        let ended = process.until_stopped(work(&process)).await;
+        process.end().await;
+        ended
+    }
+
     async fn begin(settings: &Settings, role: &'static str) -> Result<Self, CommandError> {
         let service = Service {
             role,

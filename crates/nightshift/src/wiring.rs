@@ -12,30 +12,35 @@ use secrecy::SecretString;
 
 use crate::{config::Settings, error::CommandError};
 
+/// A secret setting that has no default.
+fn needed<'a>(
+    setting: Option<&'a SecretString>,
+    key: &'static str,
+    variable: &'static str,
+) -> Result<&'a SecretString, CommandError> {
+    setting.ok_or(CommandError::Missing { key, variable })
+}
+
 /// The keys of secrets at rest.
 pub fn keyring(settings: &Settings) -> Result<Keyring, CommandError> {
-    let missing = CommandError::Missing {
-        key: "secrets.key",
-        variable: "NIGHTSHIFT__SECRETS__KEY",
-    };
-    Ok(Keyring::parse(settings.secrets.key.as_ref().ok_or(missing)?)?)
+    let key = needed(
+        settings.secrets.key.as_ref(),
+        "secrets.key",
+        "NIGHTSHIFT__SECRETS__KEY",
+    )?;
+    Ok(Keyring::parse(key)?)
 }
 
 /// Connects to the configured database; one try, for commands.
 pub async fn store(settings: &Settings) -> Result<Store, CommandError> {
-    let missing = CommandError::Missing {
-        key: "database.url",
-        variable: "NIGHTSHIFT__DATABASE__URL",
-    };
-    let url = settings.database.url.clone().ok_or(missing)?;
-    store_at(settings, url).await
-}
-
-/// Connects to a database at this address.
-pub async fn store_at(settings: &Settings, url: SecretString) -> Result<Store, CommandError> {
+    let url = needed(
+        settings.database.url.as_ref(),
+        "database.url",
+        "NIGHTSHIFT__DATABASE__URL",
+    )?;
     let store_settings = StoreSettings {
         max_connections: settings.database.max_connections,
-        ..StoreSettings::new(url)
+        ..StoreSettings::new(url.clone())
     };
     Ok(Store::connect(&store_settings, keyring(settings)?).await?)
 }
@@ -60,7 +65,7 @@ pub async fn store_with_patience(settings: &Settings) -> Result<Store, CommandEr
                 }
                 Err(error) => return Err(error),
             }
-            pause(Duration::from_secs(2)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
     };
     match tokio::time::timeout(Duration::from_secs(seconds), patience).await {
@@ -71,9 +76,6 @@ pub async fn store_with_patience(settings: &Settings) -> Result<Store, CommandEr
             hint: "check database.url, that the server runs, and nightshift migrate; nightshift doctor tells more",
         }),
     }
-}
-pub async fn pause(time: Duration) {
-    tokio::time::sleep(time).await;
 }
 
 /// Salesforce, under the host policy.
@@ -87,13 +89,13 @@ pub fn salesforce(settings: &Settings) -> Result<Salesforce, CommandError> {
 
 /// The configured broker. It connects by itself and for ever; whether it has, its health tells.
 pub fn queue(settings: &Settings) -> Result<Arc<Amqp>, CommandError> {
-    let missing = CommandError::Missing {
-        key: "broker.url",
-        variable: "NIGHTSHIFT__BROKER__URL",
-    };
-    let url = settings.broker.url.clone().ok_or(missing)?;
+    let url = needed(
+        settings.broker.url.as_ref(),
+        "broker.url",
+        "NIGHTSHIFT__BROKER__URL",
+    )?;
     Ok(Arc::new(Amqp::start(&AmqpSettings {
-        url,
+        url: url.clone(),
         prefix: settings.broker.prefix.clone(),
     })?))
 }

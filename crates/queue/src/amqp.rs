@@ -87,12 +87,9 @@ impl Amqp {
         let letter = Letter {
             exchange: &self.names.jobs,
             routing_key: message.class.as_str(),
-            body: message.encode(),
+            body: &message.encode(),
             properties: properties(message.traceparent.as_deref(), &[]),
-            options: BasicPublishOptions {
-                mandatory: true,
-                ..BasicPublishOptions::default()
-            },
+            options: must_route(),
         };
         match publish(&self.publishing, letter).await {
             Ok(Sent::Routed) => Announced::Confirmed,
@@ -125,18 +122,19 @@ impl Queue for Amqp {
         let body = json!({
             "version": 1, "id": event.id.to_string(), "org": event.org.to_string(), "sequence": event.sequence,
             "event": event.topic, "body": event.body,
-        });
+        })
+        .to_string();
         let properties = properties(event.traceparent.as_deref(), &[])
             .with_message_id(event.id.to_string().into())
             .with_content_type("application/json".into());
-        let letter = Letter {
-            exchange: &self.names.events,
-            routing_key: &event.topic,
-            body: body.to_string().into_bytes(),
-            properties,
-            options: BasicPublishOptions::default(),
-        };
         Box::pin(async move {
+            let letter = Letter {
+                exchange: &self.names.events,
+                routing_key: &event.topic,
+                body: body.as_bytes(),
+                properties,
+                options: BasicPublishOptions::default(),
+            };
             let sent = tokio::time::timeout(CONFIRM_WITHIN, publish(&self.publishing, letter));
             sent.await
                 .map_err(|_| QueueError::Timeout(CONFIRM_WITHIN.as_secs()))?
@@ -193,9 +191,17 @@ struct Post {
 struct Letter<'a> {
     exchange: &'a str,
     routing_key: &'a str,
-    body: Vec<u8>,
+    body: &'a [u8],
     properties: BasicProperties,
     options: BasicPublishOptions,
+}
+
+/// A message that no queue takes comes back.
+fn must_route() -> BasicPublishOptions {
+    BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    }
 }
 
 /// What the broker said.
@@ -221,7 +227,7 @@ async fn publish(link: &Link, letter: Letter<'_>) -> Result<Sent, QueueError> {
             letter.exchange.into(),
             letter.routing_key.into(),
             letter.options,
-            &letter.body,
+            letter.body,
             letter.properties,
         )
         .await

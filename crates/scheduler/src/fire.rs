@@ -57,7 +57,7 @@ impl Firer {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(pause) => {}
+                () = tokio::time::sleep(pause) => {}
             }
             pause = match self.round().await {
                 Ok(report) => self.pause_after(&report),
@@ -107,9 +107,6 @@ impl Firer {
             seen: fired.seen,
         })
     }
-}
-async fn sleep(pause: Duration) {
-    tokio::time::sleep(pause).await;
 }
 
 /// The pure decision for one org; the window's end is turned once into an instant of the real clock.

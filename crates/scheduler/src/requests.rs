@@ -3,6 +3,8 @@
 //! The same request delivered twice starts one sync: by the sender's id within a day, or by the body's hash when the
 //! broker says that it delivers again. What cannot be carried out goes to the dead letters with its reason.
 
+use std::time::Duration;
+
 use domain::{Door, SyncRequest};
 use futures::StreamExt;
 use nightshift_domain as domain;
@@ -56,14 +58,12 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
                 delivery.ack.reject(&reason).await;
             }
             Verdict::Back => {
-                pause().await;
+                // so that an outage makes no hot loop
+                tokio::time::sleep(Duration::from_secs(1)).await;
                 delivery.ack.requeue().await;
             }
         }
     }
-}
-async fn pause() {
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 }
 
 async fn serve(parts: &SchedulerParts, delivery: &RequestDelivery) -> Verdict {

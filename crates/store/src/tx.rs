@@ -45,13 +45,6 @@ impl Store {
 }
 
 impl Tx {
-    /// For statements over whole sets: staged rows are minutes old, no statistics know them yet, and a planner that
-    /// believes in one row goes through twenty thousand of them one by one (a minute, measured). Hashing is never far
-    /// from the best plan for a set.
-    pub(crate) async fn plan_for_sets(&mut self) -> Result<(), StoreError> {
-        plan_for_sets(&mut self.inner).await
-    }
-
     /// Commits. A connection that is lost meanwhile leaves the question open: [`StoreError::UnknownCommit`].
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         let name = self.name;
@@ -76,7 +69,9 @@ impl DerefMut for Tx {
     }
 }
 
-/// The same for a connection inside a transaction.
+/// For statements over whole sets, inside a transaction: staged rows are minutes old, no statistics know them yet, and a
+/// planner that believes in one row goes through twenty thousand of them one by one (a minute, measured). Hashing is
+/// never far from the best plan for a set.
 pub(crate) async fn plan_for_sets(c: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("-- tx.plan_for_sets\nSET LOCAL enable_nestloop = off")
         .execute(c)

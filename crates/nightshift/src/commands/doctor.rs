@@ -56,6 +56,13 @@ fn bad(thing: &'static str, saw: impl Into<String>, remedy: impl Into<String>) -
     }
 }
 
+fn note(thing: &'static str, saw: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding {
+        verdict: Verdict::Note,
+        ..bad(thing, saw, remedy)
+    }
+}
+
 /// Checks, prints, exits 1 when something is broken.
 pub async fn doctor(settings: &Settings, json: Json) -> Result<ExitCode, CommandError> {
     let mut findings = vec![zones(), key(settings)];
@@ -174,35 +181,29 @@ async fn processes(store: &Store) -> Finding {
     if schedulers > 0 && workers > 0 {
         return good("processes", saw);
     }
-    let remedy = "start nightshift scheduler and nightshift worker".to_owned();
-    Finding {
-        thing: "processes",
-        verdict: Verdict::Note,
+    note(
+        "processes",
         saw,
-        remedy,
-    }
+        "start nightshift scheduler and nightshift worker",
+    )
 }
 
 async fn broker(settings: &Settings) -> Finding {
     if settings.broker.url.is_none() {
-        return Finding {
-            thing: "broker",
-            verdict: Verdict::Note,
-            saw:
-                "broker.url is not set; nightshift up runs a queue of its own, scheduler and worker need one"
-                    .into(),
-            remedy: "for a fleet set NIGHTSHIFT__BROKER__URL".into(),
-        };
+        return note(
+            "broker",
+            "broker.url is not set; nightshift up runs a queue of its own, scheduler and worker need one",
+            "for a fleet set NIGHTSHIFT__BROKER__URL",
+        );
     }
     match tokio::time::timeout(PATIENCE, wiring::queue_now(settings)).await {
         Ok(Ok(queue)) => match queue.list_dead(100).await {
             Ok(dead) if dead.is_empty() => good("broker", "it answers; no dead letters".into()),
-            Ok(dead) => Finding {
-                thing: "broker",
-                verdict: Verdict::Note,
-                saw: format!("it answers; {} dead letter(s)", dead.len()),
-                remedy: "nightshift queue dead".into(),
-            },
+            Ok(dead) => note(
+                "broker",
+                format!("it answers; {} dead letter(s)", dead.len()),
+                "nightshift queue dead",
+            ),
             Err(error) => bad("broker", error.to_string(), "look into the broker's log"),
         },
         Ok(Err(error)) => bad(

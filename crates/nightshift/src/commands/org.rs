@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use nightshift_connections::{NewConnection, connect, reauthenticate};
 use nightshift_domain::{
     OrgName,
-    ids::OrgId,
     schedule::{Days, LocalMinute, Schedule, Window, Zone},
     sync::Mode,
 };
@@ -62,16 +61,14 @@ async fn add(store: &Store, settings: &Settings, args: OrgAddArgs) -> Result<(),
         .name
         .parse()
         .map_err(|error| CommandError::Usage(format!("NAME: {error}")))?;
-    let login_url = if args.sandbox && args.login_url.contains("//login.salesforce.com") {
+    if args.sandbox && args.login_url.contains("//login.salesforce.com") {
         return Err(CommandError::Usage(
             "a sandbox logs in at https://test.salesforce.com or at its My Domain, not at login.salesforce.com".into(),
         ));
-    } else {
-        args.login_url
-    };
+    }
     let connection = NewConnection {
         name,
-        login_url,
+        login_url: args.login_url,
         client_id: args.client_id,
         client_secret: args.client_secret_file.as_deref().map(secret_file).transpose()?,
         refresh_token: secret_file(&args.refresh_token_file)?,
@@ -158,11 +155,8 @@ fn show(org: &OrgRow, json: Json) {
     let document = whole(org);
     if json.json {
         output::json(&document);
-        return;
-    }
-    for (key, value) in document.as_object().into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        output::line(&format!("{key:<15} {text}"));
+    } else {
+        output::fields(&document, 15);
     }
 }
 
@@ -181,7 +175,8 @@ async fn schedule(store: &Store, args: &ScheduleArgs) -> Result<(), CommandError
             .await?
             == Saved::Yes
         {
-            return saved(store, id, args.json).await;
+            show(&store.orgs().show(id).await?, args.json);
+            return Ok(());
         }
     }
 }
@@ -208,11 +203,6 @@ fn changed(org: &OrgRow, args: &ScheduleArgs) -> Result<Schedule, CommandError> 
         None => old.slot(),
     };
     Schedule::new(zone, window, slot, days).map_err(|error| CommandError::Usage(error.to_string()))
-}
-
-async fn saved(store: &Store, id: OrgId, json: Json) -> Result<(), CommandError> {
-    show(&store.orgs().show(id).await?, json);
-    Ok(())
 }
 
 async fn resume(store: &Store, name: &str) -> Result<(), CommandError> {

@@ -23,10 +23,6 @@ const DEAD_SHOWN: usize = 1_000;
 
 /// Looks at jobs and dead letters, releases a job.
 pub async fn queue(settings: &Settings, command: QueueCommand) -> Result<ExitCode, CommandError> {
-    if let QueueCommand::Dead { requeue, json } = command {
-        return dead(settings, if requeue { Dead::Requeue } else { Dead::List }, json).await;
-    }
-    let store = wiring::store(settings).await?;
     match command {
         QueueCommand::List {
             org,
@@ -34,19 +30,29 @@ pub async fn queue(settings: &Settings, command: QueueCommand) -> Result<ExitCod
             limit,
             json,
         } => {
+            let store = wiring::store(settings).await?;
             let org = match org {
                 Some(name) => Some(store.orgs().find(&name).await?.id),
                 None => None,
             };
             list(&store, JobsFilter { org, class, limit }, json).await?;
         }
-        QueueCommand::Show { id: text, json } => show(&store.jobs().show(id("job", &text)?).await?, json),
+        QueueCommand::Show { id: text, json } => {
+            let store = wiring::store(settings).await?;
+            show(&store.jobs().show(id("job", &text)?).await?, json);
+        }
         QueueCommand::Release { id: text } => {
+            let store = wiring::store(settings).await?;
             let job: JobId = id("job", &text)?;
             store.jobs().release(job).await?;
             eprintln!("job {job} is free; it is announced within a second and counts one death");
         }
-        QueueCommand::Dead { .. } => {}
+        QueueCommand::Dead { requeue: false, json } => {
+            list_dead(wiring::queue_now(settings).await?.as_ref(), json).await?;
+        }
+        QueueCommand::Dead { requeue: true, json } => {
+            requeue_dead(wiring::queue_now(settings).await?.as_ref(), json).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -130,33 +136,19 @@ fn show(row: &JobRow, json: Json) {
     let document = job(row);
     if json.json {
         output::json(&document);
-        return;
-    }
-    for (key, value) in document.as_object().into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        output::line(&format!("{key:<13} {text}"));
+    } else {
+        output::fields(&document, 13);
     }
 }
 
-enum Dead {
-    List,
-    Requeue,
-}
-
-async fn dead(settings: &Settings, what: Dead, json: Json) -> Result<ExitCode, CommandError> {
-    let queue = wiring::queue_now(settings).await?;
-    match what {
-        Dead::Requeue => {
-            let sent = queue.requeue_dead().await?;
-            if json.json {
-                output::json(&json!({ "requeued": sent }));
-            } else {
-                eprintln!("{sent} dead letter(s) sent again to where they came from");
-            }
-        }
-        Dead::List => list_dead(queue.as_ref(), json).await?,
+async fn requeue_dead(queue: &dyn Queue, json: Json) -> Result<(), CommandError> {
+    let sent = queue.requeue_dead().await?;
+    if json.json {
+        output::json(&json!({ "requeued": sent }));
+    } else {
+        eprintln!("{sent} dead letter(s) sent again to where they came from");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn list_dead(queue: &dyn Queue, json: Json) -> Result<(), CommandError> {

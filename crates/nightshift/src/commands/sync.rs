@@ -28,8 +28,9 @@ use crate::{
     output, wiring,
 };
 
-/// How often a waiting command looks, and how long no worker may be seen before it says so again.
+/// How often a waiting command looks; when it first says that nobody works, and how often again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+const SAY_FIRST: Duration = Duration::from_secs(2);
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// Whether a sync was running already.
@@ -120,8 +121,7 @@ async fn report(
 
 /// Waits for the end; says so when nobody is there who could bring it about.
 async fn until_over(store: &Store, sync: SyncId) -> Result<SyncRow, CommandError> {
-    let mut said: Option<Instant> = None;
-    let began = Instant::now();
+    let mut say_at = Instant::now() + SAY_FIRST;
     loop {
         match store.syncs().show(sync).await {
             Ok(row) if !row.state.is_open() => return Ok(row),
@@ -129,20 +129,13 @@ async fn until_over(store: &Store, sync: SyncId) -> Result<SyncRow, CommandError
             Err(error) if error.is_transient() => eprintln!("waiting: {}", error.detail()),
             Err(error) => return Err(error.into()),
         }
-        let quiet = said.map_or(began, |at| at).elapsed();
-        if quiet
-            > if said.is_some() {
-                SAY_EVERY
-            } else {
-                Duration::from_secs(2)
-            }
-        {
-            said = Some(Instant::now());
+        if Instant::now() > say_at {
+            say_at = Instant::now() + SAY_EVERY;
             if let Some(missing) = nobody_there(store).await {
                 eprintln!("waiting: {missing}");
             }
         }
-        wiring::pause(LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

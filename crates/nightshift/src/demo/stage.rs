@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use nightshift_connections::{NewConnection, connect};
 use nightshift_domain::{
+    admission::Door,
     ids::{OrgId, SyncId},
     sync::Mode,
 };
@@ -64,15 +65,13 @@ pub struct Stage {
     stop: CancellationToken,
     fleet: JoinHandle<()>,
     telemetry: Telemetry,
-    cast: Vec<Playing>,
+    cast: Vec<(Actor, OrgAccess)>,
 }
 
-/// An org of the cast and its connection.
-struct Playing {
+/// An org of the cast, connected.
+pub struct Playing {
     actor: Actor,
-    access: OrgAccess,
-    org: Option<OrgId>,
-    first: Option<SyncId>,
+    org: OrgId,
 }
 
 impl Stage {
@@ -99,12 +98,7 @@ impl Stage {
             let spec = OrgSpec::generated(actor.name, args.seed.wrapping_add(n), actor.size)
                 .in_time_zone(actor.zone);
             let access = simulator.add_org(spec)?;
-            playing.push(Playing {
-                actor,
-                access,
-                org: None,
-                first: None,
-            });
+            playing.push((actor, access));
         }
         let clock = Arc::new(AtomicI64::new(store.now().await?.as_second()));
         let stop = CancellationToken::new();
@@ -144,52 +138,49 @@ impl Stage {
     }
 
     /// Connects the orgs, as an administrator would.
-    pub async fn connect(&mut self) -> Result<(), CommandError> {
+    pub async fn connect(&self) -> Result<Vec<Playing>, CommandError> {
         let salesforce = wiring::salesforce(&self.settings)?;
         let floor = Timestamp::from_second(self.clock.load(Ordering::SeqCst)).ok();
-        for playing in &mut self.cast {
+        let mut cast = Vec::new();
+        for (actor, access) in &self.cast {
             let connection = NewConnection {
-                name: playing.actor.name.parse().expect("the cast's names are names"),
+                name: actor.name.parse().expect("the cast's names are names"),
                 login_url: self.simulator.base_url(),
-                client_id: playing.access.client_id.clone(),
+                client_id: access.client_id.clone(),
                 client_secret: None,
-                refresh_token: playing.access.refresh_token.clone().into(),
+                refresh_token: access.refresh_token.clone().into(),
                 time_zone: None,
             };
-            playing.org = Some(connect(&self.store, &salesforce, connection, floor, &mut rand::rng()).await?);
+            let org = connect(&self.store, &salesforce, connection, floor, &mut rand::rng()).await?;
+            let actor = actor.clone();
+            cast.push(Playing { actor, org });
         }
-        eprintln!("{} orgs are connected", self.cast.len());
-        Ok(())
+        eprintln!("{} orgs are connected", cast.len());
+        Ok(cast)
     }
 
     /// The first sync of every org, all at once, as `org add` starts it.
-    pub async fn first_night(&mut self) -> Result<Night, CommandError> {
-        for playing in self
-            .cast
-            .iter()
-            .filter(|playing| playing.actor.part == Part::Hangs)
-        {
+    pub async fn first_night(&self, cast: &[Playing]) -> Result<Night, CommandError> {
+        for playing in cast.iter().filter(|playing| playing.actor.part == Part::Hangs) {
             self.simulator.fault(
                 playing.actor.name,
                 Fault::new(FaultKind::StaysInProgress).times(1),
             )?;
         }
         let mut syncs = Vec::new();
-        for playing in &mut self.cast {
-            let Some(org) = playing.org else { continue };
-            let row = self.store.orgs().show(org).await?;
+        for playing in cast {
+            let row = self.store.orgs().show(playing.org).await?;
             let (sync, _) = start_sync(&self.store, &self.settings, &row, Mode::Incremental).await?;
-            playing.first = Some(sync);
-            syncs.push((playing.actor.name, org, sync));
+            syncs.push((playing.actor.name, playing.org, sync));
         }
         Watch::new(&self.store, "first sync").until_over(&syncs).await?;
-        self.night("first sync", &syncs).await
+        self.night("first sync", cast, &syncs).await
     }
 
     /// A day passes at Salesforce: some components change, one token is revoked, one component breaks.
-    pub fn evolve(&self) -> Result<(), CommandError> {
+    pub fn evolve(&self, cast: &[Playing]) -> Result<(), CommandError> {
         let mut touched = 0;
-        for playing in &self.cast {
+        for playing in cast {
             let name = playing.actor.name;
             let changes = self.simulator.evolve(name, TOUCHED)?;
             touched += changes.len();
@@ -212,40 +203,34 @@ impl Stage {
     }
 
     /// The night: the clock goes from slot to slot, and the scheduler fires each org at its own.
-    pub async fn second_night(&self) -> Result<Night, CommandError> {
+    pub async fn second_night(&self, cast: &[Playing]) -> Result<Night, CommandError> {
         let mut slots = Vec::new();
-        for playing in &self.cast {
-            let Some(org) = playing.org else { continue };
-            let row = self.store.orgs().show(org).await?;
-            slots.push((row.next_run, playing.actor.name, org, playing.first));
+        for playing in cast {
+            let row = self.store.orgs().show(playing.org).await?;
+            slots.push((row.next_run, playing.actor.name, playing.org));
         }
         slots.sort_by_key(|slot| slot.0);
         let mut syncs = Vec::new();
         let watch = Watch::new(&self.store, "night");
-        for (slot, name, org, first) in slots {
+        for (slot, name, org) in slots {
             let Some(slot) = slot else { continue };
             self.clock.store(slot.as_second(), Ordering::SeqCst);
-            let sync = self.fired(org, first).await?;
+            let sync = self.fired(org).await?;
             syncs.push((name, org, sync));
             watch.look(&syncs).await?;
         }
         watch.until_over(&syncs).await?;
-        self.night("night", &syncs).await
+        self.night("night", cast, &syncs).await
     }
 
-    async fn fired(&self, org: OrgId, first: Option<SyncId>) -> Result<SyncId, CommandError> {
+    async fn fired(&self, org: OrgId) -> Result<SyncId, CommandError> {
         let look = async {
             loop {
-                if let Some(sync) = self
-                    .store
-                    .syncs()
-                    .latest(org)
-                    .await?
-                    .filter(|sync| Some(sync.id) != first)
-                {
+                let latest = self.store.syncs().latest(org).await?;
+                if let Some(sync) = latest.filter(|sync| sync.door == Door::Slot) {
                     return Ok(sync.id);
                 }
-                wiring::pause(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let late = CommandError::Refused("a slot came and no sync was started".into());
@@ -257,10 +242,11 @@ impl Stage {
     async fn night(
         &self,
         title: &'static str,
+        cast: &[Playing],
         syncs: &[(&'static str, OrgId, SyncId)],
     ) -> Result<Night, CommandError> {
         let mut orgs = Vec::new();
-        for playing in &self.cast {
+        for playing in cast {
             let Some(&(_, org, sync)) = syncs.iter().find(|(name, ..)| *name == playing.actor.name) else {
                 continue;
             };

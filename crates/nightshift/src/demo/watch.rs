@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use nightshift_domain::ids::{OrgId, SyncId};
 use nightshift_store::Store;
 
-use crate::{error::CommandError, wiring};
+use crate::error::CommandError;
 
 /// Longer than this no sync of the demo takes.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -20,12 +20,7 @@ pub struct Watch<'a> {
     store: &'a Store,
     title: &'static str,
     bars: MultiProgress,
-    rows: RefCell<BTreeMap<&'static str, Row>>,
-}
-
-struct Row {
-    bar: ProgressBar,
-    over: bool,
+    rows: RefCell<BTreeMap<&'static str, ProgressBar>>,
 }
 
 impl<'a> Watch<'a> {
@@ -49,7 +44,7 @@ impl<'a> Watch<'a> {
                     PATIENCE.as_secs()
                 )));
             }
-            wiring::pause(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
@@ -58,7 +53,7 @@ impl<'a> Watch<'a> {
     pub async fn look(&self, syncs: &[(&'static str, OrgId, SyncId)]) -> Result<usize, CommandError> {
         let mut ended = 0;
         for &(name, org, sync) in syncs {
-            if self.rows.borrow().get(name).is_some_and(|row| row.over) {
+            if self.rows.borrow().get(name).is_some_and(ProgressBar::is_finished) {
                 ended += 1;
                 continue;
             }
@@ -88,15 +83,13 @@ impl<'a> Watch<'a> {
     }
 
     fn row(&self, name: &'static str) -> ProgressBar {
-        let style = ProgressStyle::with_template("{prefix:18} {bar:24} {msg}").expect("the template is ours");
-        let mut rows = self.rows.borrow_mut();
-        let row = rows.entry(name).or_insert_with(|| {
-            let bar = self
-                .bars
-                .add(ProgressBar::new(1).with_style(style).with_prefix(name));
-            Row { bar, over: false }
-        });
-        row.bar.clone()
+        let new = || {
+            let style =
+                ProgressStyle::with_template("{prefix:18} {bar:24} {msg}").expect("the template is ours");
+            self.bars
+                .add(ProgressBar::new(1).with_style(style).with_prefix(name))
+        };
+        self.rows.borrow_mut().entry(name).or_insert_with(new).clone()
     }
 
     fn draw(&self, name: &'static str, done: i64, open: i64, step: &str) {
@@ -112,9 +105,6 @@ impl<'a> Watch<'a> {
         bar.finish_with_message(text.to_owned());
         if self.bars.is_hidden() {
             eprintln!("{}: {name}: {text}", self.title);
-        }
-        if let Some(row) = self.rows.borrow_mut().get_mut(name) {
-            row.over = true;
         }
     }
 }

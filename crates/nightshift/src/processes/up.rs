@@ -26,11 +26,10 @@ use crate::{
 };
 
 /// Runs everything until it is stopped.
-pub async fn up(settings: &Settings, data: Option<PathBuf>) -> Result<ExitCode, CommandError> {
-    let process = Process::begin(settings, "up").await?;
-    let mut settings = settings.clone();
-    let postgres = embed(&mut settings, data)?;
-    let work = async {
+pub async fn up(given: &Settings, data: Option<PathBuf>) -> Result<ExitCode, CommandError> {
+    Process::run(given, "up", async |process| {
+        let mut settings = given.clone();
+        let postgres = embed(&mut settings, data)?;
         if postgres.is_some() {
             wiring::store(&settings).await?.migrate().await?;
         }
@@ -49,11 +48,8 @@ pub async fn up(settings: &Settings, data: Option<PathBuf>) -> Result<ExitCode, 
         );
         store.close().await;
         Ok(())
-    };
-    let ended = process.until_stopped(work).await;
-    process.end().await;
-    drop(postgres);
-    ended
+    })
+    .await
 }
 
 /// Fills what is not configured.

@@ -7,11 +7,11 @@ use futures::{
 };
 use lapin::{
     Acker, Channel, Consumer,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions},
+    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
     types::{AMQPValue, FieldTable},
 };
 
-use super::{Letter, Post, Sent, link::rebuild, properties, publish};
+use super::{Letter, Post, Sent, link::rebuild, must_route, properties, publish};
 use crate::{
     port::{Ack, Answer, Delivery, RequestDelivery},
     wire::JobMessage,
@@ -96,17 +96,18 @@ fn incoming(post: &Post, queue: &str, delivery: lapin::message::Delivery) -> Inc
         .headers()
         .as_ref()
         .and_then(|table| text(table, TRACEPARENT));
+    let body = Bytes::from(delivery.data);
     Incoming {
         redelivered: delivery.redelivered,
         message_id,
         held: Held {
             post: post.clone(),
             queue: queue.to_owned(),
-            body: delivery.data.clone().into(),
+            body: body.clone(),
             traceparent: traceparent.clone(),
             acker: Some(delivery.acker),
         },
-        body: delivery.data.into(),
+        body,
         traceparent,
     }
 }
@@ -178,12 +179,9 @@ impl Held {
         let letter = Letter {
             exchange: &self.post.names.dead,
             routing_key: "",
-            body: self.body.to_vec(),
+            body: &self.body,
             properties: properties(self.traceparent.as_deref(), &headers),
-            options: BasicPublishOptions {
-                mandatory: true,
-                ..BasicPublishOptions::default()
-            },
+            options: must_route(),
         };
         let sent = tokio::time::timeout(super::CONFIRM_WITHIN, publish(&self.post.publishing, letter)).await;
         tracing::info!(target: "nightshift::metric", counter = "nightshift_dead_letters_total", queue = self.queue, value = 1_u64);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use lapin::{
     Channel,
-    options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions},
+    message::Delivery,
+    options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 
-use super::{Letter, Post, Sent, consumer, properties, publish};
+use super::{Letter, Post, Sent, consumer, must_route, properties, publish};
 use crate::port::{DeadLetter, QueueError};
 
 /// How long the broker may take for all of it.
@@ -23,15 +24,10 @@ pub(super) async fn list(post: Post, limit: usize) -> Result<Vec<DeadLetter>, Qu
         let channel = live.connection.create_channel().await?;
         let mut letters = Vec::new();
         while letters.len() < limit {
-            let options = BasicGetOptions::default();
-            let Some(got) = channel
-                .basic_get(post.names.dead.as_str().into(), options)
-                .await?
-            else {
+            let Some((delivery, headers)) = next(&channel, &post.names.dead).await? else {
                 break;
             };
-            let headers = got.delivery.properties.headers().clone().unwrap_or_default();
-            let body = String::from_utf8_lossy(&got.delivery.data);
+            let body = String::from_utf8_lossy(&delivery.data);
             letters.push(DeadLetter {
                 from: from(&headers).unwrap_or_else(|| "(unknown)".to_owned()),
                 reason: reason(&headers),
@@ -52,28 +48,20 @@ pub(super) async fn requeue(post: Post) -> Result<usize, QueueError> {
         let waiting = count(&channel, &post.names.dead).await?;
         let mut sent = 0;
         for _ in 0..waiting {
-            let options = BasicGetOptions::default();
-            let Some(got) = channel
-                .basic_get(post.names.dead.as_str().into(), options)
-                .await?
-            else {
+            let Some((delivery, headers)) = next(&channel, &post.names.dead).await? else {
                 break;
             };
-            let headers = got.delivery.properties.headers().clone().unwrap_or_default();
             let Some(queue) = from(&headers) else { continue };
             let traceparent = consumer::text(&headers, consumer::TRACEPARENT);
             let letter = Letter {
                 exchange: "",
                 routing_key: &queue,
-                body: got.delivery.data.clone(),
+                body: &delivery.data,
                 properties: properties(traceparent.as_deref(), &[]),
-                options: BasicPublishOptions {
-                    mandatory: true,
-                    ..BasicPublishOptions::default()
-                },
+                options: must_route(),
             };
             if let Ok(Sent::Routed) = publish(&post.publishing, letter).await {
-                got.delivery.acker.ack(BasicAckOptions::default()).await?;
+                delivery.acker.ack(BasicAckOptions::default()).await?;
                 sent += 1;
             }
         }
@@ -81,6 +69,17 @@ pub(super) async fn requeue(post: Post) -> Result<usize, QueueError> {
         Ok(sent)
     };
     limited(send).await
+}
+
+/// The next letter with its headers; whoever does not acknowledge it gives it back with the channel.
+async fn next(channel: &Channel, queue: &str) -> lapin::Result<Option<(Delivery, FieldTable)>> {
+    let got = channel
+        .basic_get(queue.into(), BasicGetOptions::default())
+        .await?;
+    Ok(got.map(|got| {
+        let headers = got.delivery.properties.headers().clone().unwrap_or_default();
+        (got.delivery, headers)
+    }))
 }
 
 async fn limited<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {

@@ -9,6 +9,7 @@ use crate::{
     error::{StoreError, at},
     row::{Stamp, word},
     staging::Member,
+    tx::plan_for_sets,
 };
 
 /// A member or folder that tonight's listing names, beside what was known of it.
@@ -43,7 +44,7 @@ impl Dictionary<'_> {
     ) -> Result<Vec<DeltaRow>, StoreError> {
         let (type_name, name) = after.map_or(("", ""), |key| (key.type_name.as_str(), key.name.as_str()));
         let mut tx = self.store.begin("dictionary.delta").await?;
-        tx.plan_for_sets().await?;
+        plan_for_sets(&mut tx).await?;
         let rows = sqlx::query(
             "-- dictionary.delta
             WITH good AS MATERIALIZED (

@@ -250,7 +250,7 @@ pub(crate) async fn switch(
     .fetch_one(&mut *c)
     .await
     .map_err(at("dictionary.next_revision"))?;
-    plan_for_sets(&mut *c).await?;
+    plan_for_sets(c).await?;
     for (name, statement) in STATEMENTS {
         sqlx::query(statement)
             .persistent(false)
@@ -321,7 +321,7 @@ impl Dictionary<'_> {
     /// What a switch would delete, beside what there is: by type.
     pub async fn deletions(self, org: OrgId, sync: SyncId) -> Result<Deletions, StoreError> {
         let mut tx = self.store.begin("dictionary.deletions").await?;
-        tx.plan_for_sets().await?;
+        plan_for_sets(&mut tx).await?;
         let rows = sqlx::query(concat!(
             "-- dictionary.deletions\n",
             tonight!(),

@@ -81,8 +81,8 @@ impl Fleet {
         command
     }
 
-    /// Starts a process; `crash` is a point of crate `fail` at which it dies.
-    pub fn start(&mut self, role: &str, crash: &[(&str, &str)]) {
+    /// Starts a process with some variables more, such as a point of crate `fail` at which it dies; gives its number.
+    pub fn start(&mut self, role: &str, variables: &[(&str, &str)]) -> usize {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -90,10 +90,11 @@ impl Fleet {
             .unwrap();
         let mut command = self.command(&[role]);
         command
-            .envs(crash.iter().copied())
+            .envs(variables.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         self.processes.push(command.spawn().unwrap());
+        self.processes.len() - 1
     }
 
     /// What processes of a role wrote.
@@ -101,9 +102,16 @@ impl Fleet {
         self.folder.path().join(format!("{role}.log"))
     }
 
-    /// The process started as the n-th.
+    /// The process of a number.
     pub fn process(&mut self, n: usize) -> &mut Child {
         &mut self.processes[n]
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub async fn signal(&self, n: usize, name: &str) {
+        let pid = self.processes[n].id().unwrap().to_string();
+        let kill = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(kill.await.unwrap().success());
     }
 
     /// Runs a command to its end.

@@ -12,7 +12,7 @@ const SHORT_LEASE: [(&str, &str); 2] = [("JOBS__LEASE_SECONDS", "1"), ("JOBS__MA
 async fn dies_at_each_step(point: &str) {
     let mut fleet = Fleet::new(&SHORT_LEASE).await;
     fleet.start("scheduler", &[]);
-    fleet.start("worker", &[]);
+    let first = fleet.start("worker", &[]);
     let night = || small_org().join("night-1");
     fleet.connect(OrgSpec::from_folder("quiet", night(), None)).await;
     assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
@@ -22,19 +22,19 @@ async fn dies_at_each_step(point: &str) {
         .map(|(kind, _)| kind.as_str().to_owned())
         .collect();
     assert!(kinds.len() >= 6, "{kinds:?}");
-    fleet.process(1).kill().await.unwrap();
+    fleet.process(first).kill().await.unwrap();
     for (n, kind) in kinds.iter().enumerate() {
         let org = format!("org-{n}");
         fleet.connect(OrgSpec::from_folder(&org, night(), None)).await;
-        fleet.start("worker", &[("FAILPOINTS", &format!("{point}-{kind}=1*return"))]);
+        let dying = fleet.start("worker", &[("FAILPOINTS", &format!("{point}-{kind}=1*return"))]);
         let accepted = fleet.run(&["sync", &org, "--json"]).await;
         assert!(accepted.status.success());
-        let died = tokio::time::timeout(Duration::from_secs(30), fleet.process(2 + 2 * n).wait()).await;
+        let died = tokio::time::timeout(Duration::from_secs(30), fleet.process(dying).wait()).await;
         let died = died
             .unwrap_or_else(|_| panic!("the worker did not come to {point}-{kind}"))
             .unwrap();
         assert!(!died.success(), "{point}-{kind}");
-        fleet.start("worker", &[]);
+        let next = fleet.start("worker", &[]);
         let sync = fleet.sync(&org).await;
         assert!(sync["state"] == "succeeded", "{point}-{kind}: {sync}");
         assert_eq!(contents(&fleet.export(&org).await), quiet, "{point}-{kind}");
@@ -42,7 +42,7 @@ async fn dies_at_each_step(point: &str) {
             fleet.json(&["org", "show", &org, "--json"]).await["open_cases"],
             0
         );
-        fleet.process(3 + 2 * n).kill().await.unwrap();
+        fleet.process(next).kill().await.unwrap();
     }
 }
 
@@ -71,15 +71,14 @@ async fn a_worker_that_stands_still_past_its_lease_writes_nothing_stale() {
     fleet.connect(OrgSpec::from_folder("quiet", night(), None)).await;
     assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
     let quiet = contents(&fleet.export("quiet").await);
-    let pid = fleet.process(1).id().unwrap().to_string();
     for n in 0..5 {
         let org = format!("org-{n}");
         fleet.connect(OrgSpec::from_folder(&org, night(), None)).await;
         assert!(fleet.run(&["sync", &org, "--json"]).await.status.success());
         tokio::time::sleep(Duration::from_millis(60 + 90 * n)).await;
-        signal("STOP", &pid).await;
+        fleet.signal(1, "STOP").await;
         tokio::time::sleep(Duration::from_millis(2_500)).await;
-        signal("CONT", &pid).await;
+        fleet.signal(1, "CONT").await;
         let sync = fleet.sync(&org).await;
         assert_eq!(sync["state"], "succeeded", "{sync}");
         assert_eq!(contents(&fleet.export(&org).await), quiet);
@@ -94,8 +93,7 @@ async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {
         .await;
     assert!(fleet.run(&["sync", "org", "--json"]).await.status.success());
     tokio::time::sleep(Duration::from_millis(150)).await;
-    let pid = fleet.process(1).id().unwrap().to_string();
-    signal("TERM", &pid).await;
+    fleet.signal(1, "TERM").await;
     let ended = tokio::time::timeout(Duration::from_secs(15), fleet.process(1).wait()).await;
     assert!(ended.unwrap().unwrap().success());
     fleet.start("worker", &[]);
@@ -106,13 +104,4 @@ async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {
         0,
         "a job that is given back has not died"
     );
-}
-
-async fn signal(name: &str, pid: &str) {
-    let sent = tokio::process::Command::new("kill")
-        .args([&format!("-{name}"), pid])
-        .status()
-        .await
-        .unwrap();
-    assert!(sent.success());
 }

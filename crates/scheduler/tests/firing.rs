@@ -7,53 +7,14 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use nightshift_domain::{
-    Class, Kind, NewJob, OrganizationId, ProcessId,
-    schedule::{Days, Schedule, Window},
-};
+use nightshift_domain::{Class, Kind, NewJob, ProcessId};
 use nightshift_jobs::JobsSettings;
 use nightshift_queue::InProcess;
 use nightshift_scheduler::{Firer, SchedulerParts, SlotClock};
-use nightshift_store::{Keyring, Store, StoreSettings, orgs::NewOrg};
-use nightshift_testkit::TestDb;
+use nightshift_store::Store;
+use nightshift_testkit::{TestDb, new_org};
 
-const ORGS: i64 = 60;
-
-async fn store(database: &TestDb) -> Store {
-    let key = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    let settings = StoreSettings::new(database.url().into());
-    Store::connect(&settings, Keyring::parse(&key.into()).unwrap())
-        .await
-        .unwrap()
-}
-
-fn organization(n: i64) -> OrganizationId {
-    format!("00D{n:012}").parse().unwrap()
-}
-
-async fn connect(store: &Store, connected_at: Timestamp) {
-    for n in 0..ORGS {
-        let zone = "Europe/Berlin".parse().unwrap();
-        let schedule = Schedule::new(zone, Window::NIGHT, "23:00".parse().unwrap(), Days::ALL).unwrap();
-        let new = NewOrg {
-            name: format!("org-{n}").parse().unwrap(),
-            organization_id: organization(n),
-            login_url: "https://login.salesforce.com".into(),
-            instance_url: "https://acme.my.salesforce.com".into(),
-            client_id: "client".into(),
-            client_secret: None,
-            refresh_token: "refresh".into(),
-            access_token: "access".into(),
-            is_sandbox: false,
-            instance_name: None,
-            edition: None,
-            next_run: schedule.next_run(None, connected_at).unwrap().slot,
-            schedule,
-            connected_at,
-        };
-        store.orgs().add(&new).await.unwrap();
-    }
-}
+const ORGS: u32 = 60;
 
 fn firer(store: &Store, instant: Timestamp) -> Firer {
     Firer::new(SchedulerParts {
@@ -75,9 +36,11 @@ fn firer(store: &Store, instant: Timestamp) -> Firer {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_schedulers_fire_an_org_once() {
     let database = TestDb::fresh().await;
-    let store = store(&database).await;
+    let store = database.store().await;
     let noon: Timestamp = "2026-05-04T10:00:00Z".parse().unwrap();
-    connect(&store, noon).await;
+    for n in 0..ORGS {
+        store.orgs().add(&new_org(n, noon)).await.unwrap();
+    }
     let early = firer(&store, noon + SignedDuration::from_hours(9))
         .round()
         .await
@@ -98,13 +61,13 @@ async fn two_schedulers_fire_an_org_once() {
     for scheduler in rounds.collect::<Vec<_>>() {
         started += scheduler.await.unwrap();
     }
-    assert_eq!(i64::try_from(started).unwrap(), ORGS);
+    assert_eq!(started, ORGS as usize);
     for question in [
         "SELECT count(*) FROM sync",
         "SELECT count(*) FROM night WHERE state = 'run'",
         "SELECT count(*) FROM job",
     ] {
-        assert_eq!(database.count(question).await, ORGS, "{question}");
+        assert_eq!(database.count(question).await, i64::from(ORGS), "{question}");
     }
     assert_eq!(firer(&store, night).round().await.unwrap().started, 0);
 }

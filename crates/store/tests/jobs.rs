@@ -6,53 +6,20 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use nightshift_domain::{
-    Bill, Class, Door, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest,
-    schedule::{Days, Schedule, Window},
-};
+use nightshift_domain::{Bill, Class, Door, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
 use nightshift_store::{
-    Keyring, Store, StoreError, StoreSettings,
+    Store, StoreError,
     jobs::{ClaimAnswer, Claimed, JobsFilter, Settlement, Settling},
-    orgs::NewOrg,
     syncs::{AdmissionAnswer, Patience},
 };
-use nightshift_testkit::TestDb;
+use nightshift_testkit::{TestDb, new_org};
 
 const LEASE: Duration = Duration::from_secs(30);
 const PATIENCE: Patience = Patience::For(Duration::from_secs(600));
-const ORGANIZATIONS: [&str; 2] = ["00D000000000001EAA", "00D000000000002EAA"];
 
-async fn store(database: &TestDb) -> Store {
-    let key = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    let settings = StoreSettings {
-        max_connections: 20,
-        ..StoreSettings::new(database.url().into())
-    };
-    Store::connect(&settings, Keyring::parse(&key.into()).unwrap())
-        .await
-        .unwrap()
-}
-
-async fn org(store: &Store, n: usize) -> OrgId {
-    let zone = "Europe/Berlin".parse().unwrap();
+async fn org(store: &Store, n: u32) -> OrgId {
     let now = store.now().await.unwrap();
-    let new = NewOrg {
-        name: format!("org-{n}").parse().unwrap(),
-        organization_id: ORGANIZATIONS[n].parse().unwrap(),
-        login_url: "https://login.salesforce.com".into(),
-        instance_url: "https://acme.my.salesforce.com".into(),
-        client_id: "client".into(),
-        client_secret: None,
-        refresh_token: "refresh".into(),
-        access_token: "access".into(),
-        is_sandbox: false,
-        instance_name: None,
-        edition: None,
-        schedule: Schedule::new(zone, Window::NIGHT, "23:00".parse().unwrap(), Days::ALL).unwrap(),
-        next_run: now,
-        connected_at: now,
-    };
-    store.orgs().add(&new).await.unwrap()
+    store.orgs().add(&new_org(n, now)).await.unwrap()
 }
 
 fn job(kind: &'static str) -> NewJob {
@@ -121,7 +88,7 @@ fn done(next: Vec<NewJob>, last: Option<NewJob>) -> Settlement {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_who_knock_at_once_share_one_sync() {
     let database = TestDb::fresh().await;
-    let store = store(&database).await;
+    let store = database.store().await;
     let org = org(&store, 0).await;
     let knocks = (0..20).map(|_| {
         let store = store.clone();
@@ -138,7 +105,7 @@ async fn twenty_who_knock_at_once_share_one_sync() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_claimed_by_one_of_many() {
     let database = TestDb::fresh().await;
-    let store = store(&database).await;
+    let store = database.store().await;
     let org = org(&store, 0).await;
     admit(&store, org).await;
     let (id, _) = jobs_of(&store, org).await[0].clone();
@@ -156,7 +123,7 @@ async fn a_job_is_claimed_by_one_of_many() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_fence_settles_nothing() {
     let database = TestDb::fresh().await;
-    let store = store(&database).await;
+    let store = database.store().await;
     let org = org(&store, 0).await;
     admit(&store, org).await;
     let stale = claim(&store, org, "start").await.unwrap();
@@ -184,7 +151,7 @@ async fn a_stale_fence_settles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn last_batches_that_settle_at_once_bring_one_finish() {
     let database = TestDb::fresh().await;
-    let store = store(&database).await;
+    let store = database.store().await;
     for n in 0..2 {
         let org = org(&store, n).await;
         admit(&store, org).await;
@@ -222,7 +189,7 @@ async fn last_batches_that_settle_at_once_bring_one_finish() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_transaction_gives_no_connection_back() {
     let database = TestDb::fresh().await;
-    let store = store(&database).await;
+    let store = database.store().await;
     let org = org(&store, 0).await;
     for n in 0..150_u64 {
         let (wish, first) = (request(org), job("start"));

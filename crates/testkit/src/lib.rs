@@ -1,14 +1,18 @@
-//! What tests need of the real servers: a fresh database each, with the tables of this version.
+//! What tests need of the real servers: a fresh database each, with the tables of this version, and an org to put there.
 //!
 //! The servers come from `make test` or `make deps-up`, by variables; without them a test fails and says so, because a
-//! test that skips itself proves nothing. This crate knows no other crate of the workspace.
+//! test that skips itself proves nothing.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use nightshift_domain::schedule::{Days, Schedule, Window};
+use nightshift_store::{Keyring, Store, StoreSettings, orgs::NewOrg};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+/// A key for what is encrypted at rest: 0, 1, 2, ... 31.
+const KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A database of its own on the tests' server. It goes with the server.
 #[derive(Clone, Debug)]
@@ -36,8 +40,10 @@ impl TestDb {
         let database = Self {
             url: format!("{base}/{name}"),
         };
-        MIGRATIONS
-            .run(&mut database.connect().await)
+        database
+            .store()
+            .await
+            .migrate()
             .await
             .expect("the migrations apply");
         database
@@ -46,6 +52,21 @@ impl TestDb {
     /// `postgres://...`
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The store on it.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub async fn store(&self) -> Store {
+        let settings = StoreSettings {
+            max_connections: 20,
+            ..StoreSettings::new(self.url.as_str().into())
+        };
+        let keyring = Keyring::parse(&KEY.into()).expect("the key is one");
+        Store::connect(&settings, keyring)
+            .await
+            .expect("the test's database answers")
     }
 
     /// A connection of the test's own.
@@ -79,6 +100,40 @@ impl TestDb {
             .fetch_one(&mut self.connect().await)
             .await
             .expect("a number")
+    }
+}
+
+/// The n-th org, with nights in Berlin and a slot at 23:00.
+///
+/// # Panics
+/// Never: its parts are constants.
+pub fn new_org(n: u32, connected_at: Timestamp) -> NewOrg {
+    let (zone, slot) = ("Europe/Berlin".parse(), "23:00".parse());
+    let schedule = Schedule::new(
+        zone.expect("a zone"),
+        Window::NIGHT,
+        slot.expect("a minute"),
+        Days::ALL,
+    );
+    let schedule = schedule.expect("the slot lies in the window");
+    NewOrg {
+        name: format!("org-{n}").parse().expect("a name"),
+        organization_id: format!("00D{n:012}").parse().expect("15 characters"),
+        login_url: "https://login.salesforce.com".into(),
+        instance_url: "https://acme.my.salesforce.com".into(),
+        client_id: "client".into(),
+        client_secret: None,
+        refresh_token: "refresh".into(),
+        access_token: "access".into(),
+        is_sandbox: false,
+        instance_name: None,
+        edition: None,
+        next_run: schedule
+            .next_run(None, connected_at)
+            .expect("there are nights")
+            .slot,
+        schedule,
+        connected_at,
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::{
     Drip, read, read_from, refused,
-    writer::{Entry, Said, Zip, every_way, samples, zip},
+    writer::{Entry, Said, Zip, drawn, every_way, samples, zip},
 };
 
 const SAMPLE: &[u8] = b"<CustomObject><label>Region</label></CustomObject>";
@@ -196,13 +196,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         step in 1..200_usize,
     ) {
-        let entries: Vec<Entry> = files
-            .iter()
-            .map(|(name, (data, way))| {
-                let ways = every_way(name, data);
-                ways[way % ways.len()].clone()
-            })
-            .collect();
+        let entries = drawn(&files);
         let zip = zip(&entries);
         let source = Drip { bytes: &zip[..cut.index(zip.len())], step };
         let error = read_from(source, Limits::default()).unwrap_err();

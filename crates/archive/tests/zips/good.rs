@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::{
     Drip, read, read_from, refused,
-    writer::{DESCRIPTOR, Entry, NOTHING, Zip, crc, deflate, every_way, samples, zip},
+    writer::{DESCRIPTOR, Entry, NOTHING, Zip, crc, deflate, drawn, every_way, samples, zip},
 };
 
 const SAMPLE: &[u8] = b"<CustomObject><label>Region</label></CustomObject>";
@@ -247,13 +247,7 @@ proptest! {
         ),
         step in 1..5_000_usize,
     ) {
-        let entries: Vec<Entry> = files
-            .iter()
-            .map(|(name, (data, way))| {
-                let ways = every_way(name, data);
-                ways[way % ways.len()].clone()
-            })
-            .collect();
+        let entries = drawn(&files);
         let bytes = zip(&entries);
         let read = read_from(Drip { bytes: &bytes, step }, Limits::default());
         let (read, summary) = read.map_err(|error| TestCaseError::fail(error.to_string()))?;

@@ -1,6 +1,6 @@
 //! A zip writer that can lie: each field of each record may be set to what no honest writer would write.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use flate2::{Compression, Crc, write::DeflateEncoder};
 
@@ -278,4 +278,13 @@ pub fn samples() -> Vec<Zip> {
         zip.comment = b"made by hand".to_vec();
     });
     vec![plain, wide]
+}
+
+/// Files by name, each written in the honest way that its number draws.
+pub fn drawn(files: &BTreeMap<String, (Vec<u8>, usize)>) -> Vec<Entry> {
+    let entry = |(name, (data, way)): (&String, &(Vec<u8>, usize))| {
+        let ways = every_way(name, data);
+        ways[way % ways.len()].clone()
+    };
+    files.iter().map(entry).collect()
 }

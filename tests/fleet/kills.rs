@@ -105,3 +105,14 @@ async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {
         "a job that is given back has not died"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_still_waits_for_its_servers_ends_at_once_when_it_is_told() {
+    let mut fleet = Fleet::new(&[]).await;
+    let nowhere = "postgres://nightshift@127.0.0.1:9/x";
+    let waiting = fleet.start("worker", &[("NIGHTSHIFT__DATABASE__URL", nowhere)]);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    fleet.signal(waiting, "TERM").await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), fleet.process(waiting).wait()).await;
+    assert!(ended.unwrap().unwrap().success());
+}

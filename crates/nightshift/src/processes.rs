@@ -170,15 +170,15 @@ impl Process {
         let signal = async {
             stop_signal().await;
             tracing::info!("stopping: no new jobs; running steps may end");
-            self.readiness.send_replace(Readiness::Draining);
             self.stop.cancel();
+            self.readiness.send_replace(Readiness::Draining)
         };
         tokio::pin!(work, signal);
         tokio::select! {
             ended = &mut work => ended.map(|()| ExitCode::SUCCESS),
-            () = &mut signal => {
+            was = &mut signal => {
                 // a process that still waits for its database has nothing to drain
-                if matches!(*self.readiness.subscribe().borrow(), Readiness::Starting(_)) {
+                if matches!(was, Readiness::Starting(_)) {
                     return Ok(ExitCode::SUCCESS);
                 }
                 work.await.map(|()| ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! The broker and the database restarted in the middle of twenty syncs. A target of its own, because the servers are
+//! The broker and the database restarted in the middle of twenty syncs, and a broker without memory. A target of its own, because the servers are
 //! shared: `cargo test` runs targets one after the other.
 #![allow(
     clippy::unwrap_used,
@@ -9,20 +9,25 @@
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use futures::StreamExt;
 use harness::{Fleet, contents, small_org};
+use nightshift_domain::{Class, JobId, OrgId};
+use nightshift_queue::{Amqp, AmqpSettings, Announced, Health, JobMessage, Queue, QueueError};
 use nightshift_simulator::OrgSpec;
 use nightshift_testkit::variable;
+use uuid::Uuid;
 
 const SYNCS: usize = 20;
+const SOON: Duration = Duration::from_secs(30);
 
-async fn restart(server: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/deps/restart");
-    let restart = tokio::process::Command::new(script)
-        .args([server, &variable("NIGHTSHIFT_TEST_DEPS")])
+async fn deps(script: &str, what: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/deps/{script}"));
+    let run = tokio::process::Command::new(script)
+        .args([what, &variable("NIGHTSHIFT_TEST_DEPS")])
         .output();
-    let output = restart.await.unwrap();
+    let output = run.await.unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -48,7 +53,7 @@ async fn survives_a_restart_of(server: &str) {
         if n == SYNCS - 4 {
             let open = "SELECT count(*) FROM sync WHERE state IN ('queued', 'running')";
             assert!(fleet.database.count(open).await > 0, "the restart comes too late");
-            restart(server).await;
+            deps("restart", server).await;
         }
     }
     for n in 0..SYNCS {
@@ -61,7 +66,50 @@ async fn survives_a_restart_of(server: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_syncs_survive_a_restart_of_the_broker_and_of_the_database() {
+async fn outages_of_the_broker_and_of_the_database_lose_nothing() {
     survives_a_restart_of("rabbitmq").await;
     survives_a_restart_of("postgres").await;
+    goes_on_consuming_under_a_memory_alarm().await;
+}
+
+/// While the broker takes no messages the ones that it has are consumed and answered; afterwards it takes them again.
+async fn goes_on_consuming_under_a_memory_alarm() {
+    let settings = AmqpSettings {
+        url: variable("NIGHTSHIFT__BROKER__URL").into(),
+        prefix: format!("t{}", Uuid::now_v7().simple()),
+    };
+    let queue = Amqp::start(&settings).unwrap();
+    let jobs: Vec<_> = (0..10).map(|_| job()).collect();
+    let all = [Announced::Confirmed; 10];
+    let mut health = queue.health();
+    health
+        .wait_for(|health| *health == Health::Connected)
+        .await
+        .unwrap();
+    assert_eq!(queue.announce(&jobs).await.unwrap(), all);
+    deps("alarm", "on").await;
+    // a blocked publisher learns it when it publishes
+    assert!(matches!(queue.announce(&jobs).await, Err(QueueError::Timeout(_))));
+    assert_eq!(*health.borrow_and_update(), Health::Blocked);
+    let mut deliveries = queue.consume(Class::Poll, 2);
+    for _ in 0..10 {
+        let delivery = tokio::time::timeout(SOON, deliveries.next())
+            .await
+            .unwrap()
+            .unwrap();
+        delivery.ack.ack().await;
+    }
+    deps("alarm", "off").await;
+    let unblocked = health.wait_for(|health| *health == Health::Connected);
+    tokio::time::timeout(SOON, unblocked).await.unwrap().unwrap();
+    assert_eq!(queue.announce(&jobs).await.unwrap(), all);
+}
+
+fn job() -> JobMessage {
+    JobMessage {
+        org: OrgId::from_uuid(Uuid::now_v7()),
+        job: JobId::from_uuid(Uuid::now_v7()),
+        class: Class::Poll,
+        traceparent: None,
+    }
 }

@@ -21,6 +21,10 @@ pub struct ConsumeSettings {
     pub drain: Duration,
 }
 
+/// How often a job is tried, a second apart, while its row cannot be reached. A message is not given back meanwhile: some
+/// brokers count that and bury it in the end. After the last try it is let go, and the sweep announces the job again.
+const TRIES: usize = 60;
+
 /// Consumes until `stop`, then drains: nothing new is taken, what runs may end within the deadline or is released.
 pub async fn consume<C: Send + Sync + 'static>(
     machine: Arc<Machine<C>>,
@@ -84,16 +88,17 @@ async fn deliver<C: Send + Sync + 'static>(
         job.class = message.class.as_str(),
         traceparent = message.traceparent.as_deref(),
     );
-    match machine.run(&message, release).instrument(span).await {
-        Ok(_) => {
-            fail::fail_point!("before-ack", |_| std::process::abort());
-            delivery.ack.ack().await;
+    for _ in 0..TRIES {
+        match machine.run(&message, release).instrument(span.clone()).await {
+            Ok(_) => break,
+            Err(error) => events::not_run(message.job, &error),
         }
-        Err(error) => {
-            events::not_run(message.job, &error);
-            // back to the broker after a breath, so that an outage makes no hot loop
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            delivery.ack.requeue().await;
+        // a breath, so that an outage makes no hot loop
+        tokio::select! {
+            () = release.cancelled() => break,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
+    fail::fail_point!("before-ack", |_| std::process::abort());
+    delivery.ack.ack().await;
 }

@@ -26,7 +26,7 @@ pub trait Queue: Send + Sync + 'static {
     /// Dead letters, at most `limit`; they stay.
     fn list_dead(&self, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>, QueueError>>;
 
-    /// Sends all dead letters again to where they came from; how many.
+    /// Sends dead letters again to where they came from, up to 10,000 a call; how many.
     fn requeue_dead(&self) -> BoxFuture<'_, Result<usize, QueueError>>;
 
     /// How it is.

@@ -29,14 +29,15 @@ fn job(class: Class) -> JobMessage {
 }
 
 async fn broker(url: &str) -> Arc<Amqp> {
-    let prefix = format!("t{}", Uuid::now_v7().simple());
-    let queue = Arc::new(
-        Amqp::start(&AmqpSettings {
-            url: url.into(),
-            prefix,
-        })
-        .unwrap(),
-    );
+    amqp(url, &format!("t{}", Uuid::now_v7().simple())).await
+}
+
+async fn amqp(url: &str, prefix: &str) -> Arc<Amqp> {
+    let settings = AmqpSettings {
+        url: url.into(),
+        prefix: prefix.to_owned(),
+    };
+    let queue = Arc::new(Amqp::start(&settings).unwrap());
     let mut health = queue.health();
     timeout(SOON, health.wait_for(|health| *health == Health::Connected))
         .await
@@ -187,6 +188,69 @@ async fn consumers_go_on_after_the_connection_is_cut() {
         assert_eq!(again.message.as_ref(), Ok(&wanted), "round {round}");
         again.ack.ack().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_whose_connection_dies_under_them_end() {
+    let url = variable("NIGHTSHIFT__BROKER__URL");
+    let (login, rest) = url.split_once('@').unwrap();
+    let (address, path) = rest.split_once('/').unwrap();
+    let (port, cut) = proxy(address.to_owned()).await;
+    let queue = broker(&format!("{login}@127.0.0.1:{port}/{path}")).await;
+    for round in 0..5_u32 {
+        let jobs: Vec<_> = (0..20).map(|_| job(Class::Poll)).collect();
+        let mut health = queue.health();
+        let connected = health.wait_for(|health| *health == Health::Connected);
+        timeout(SOON, connected).await.unwrap().unwrap();
+        // some may be lost with the cut of the round before
+        while queue.announce(&jobs).await.is_err() {}
+        let polls: Vec<_> = queue.consume(Class::Poll, 20).take(20).collect().await;
+        let answers = futures::future::join_all(polls.into_iter().map(|delivery| delivery.ack.ack()));
+        cut.send_replace(round + 1);
+        timeout(SOON, answers).await.expect("an answer never ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_outlives_its_queue() {
+    let url = variable("NIGHTSHIFT__BROKER__URL");
+    let prefix = format!("t{}", Uuid::now_v7().simple());
+    let queue = amqp(&url, &prefix).await;
+    let mut polls = queue.consume(Class::Poll, 4);
+    assert!(timeout(Duration::from_millis(300), polls.next()).await.is_err());
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let delete = channel.queue_delete(
+        format!("{prefix}.poll").into(),
+        lapin::options::QueueDeleteOptions::default(),
+    );
+    delete.await.unwrap();
+    // another process declares it again at once
+    let other = amqp(&url, &prefix).await;
+    assert_eq!(
+        other.announce(&[job(Class::Poll)]).await.unwrap(),
+        [Announced::Confirmed]
+    );
+    let delivery = timeout(Duration::from_secs(60), polls.next())
+        .await
+        .unwrap()
+        .unwrap();
+    delivery.ack.ack().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_dead_letters_are_sent_again_at_once() {
+    let queue = real().await;
+    let jobs: Vec<_> = (0..30).map(|_| job(Class::Notify)).collect();
+    queue.announce(&jobs).await.unwrap();
+    let mut deliveries = queue.consume(Class::Notify, 30);
+    for _ in 0..30 {
+        deliveries.next().await.unwrap().ack.reject("a test").await;
+    }
+    assert_eq!(queue.requeue_dead().await.unwrap(), 30);
+    assert_eq!(queue.requeue_dead().await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,4 +1,9 @@
 //! Consumers that never end: each follows the supervised connection and is set up anew on every one.
+//!
+//! Two silences of the broker's side are not waited for: an answer whose connection dies under it (lapin's future may
+//! then never end), and a consumer that a deleted and redeclared queue forgot (an idle one is renewed).
+
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -11,7 +16,10 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::{Letter, Post, Sent, link::rebuild, must_route, properties, publish};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{CONFIRM_WITHIN, Letter, Post, Sent, link::rebuild, must_route, properties, publish};
 use crate::{
     port::{Ack, Answer, Delivery, RequestDelivery},
     wire::JobMessage,
@@ -24,6 +32,9 @@ pub(super) const REASON: &str = "x-nightshift-reason";
 /// The queue it came from.
 pub(super) const FROM: &str = "x-nightshift-from";
 
+/// How long a consumer may be silent and hold nothing before it is set up anew.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
+
 /// A message as it came.
 pub(super) struct Incoming {
     body: Bytes,
@@ -35,8 +46,22 @@ pub(super) struct Incoming {
 
 struct Running {
     // the consumer ends with its channel
-    _channel: Channel,
+    channel: Channel,
     consumer: Consumer,
+    lost: CancellationToken,
+    /// As many copies as there are messages that nobody answered yet, and one.
+    unanswered: Arc<()>,
+}
+
+impl Running {
+    fn holds_nothing(&self) -> bool {
+        Arc::strong_count(&self.unanswered) == 1
+    }
+
+    /// Closing gives back what came meanwhile.
+    async fn end(self) {
+        let _ = timeout(CONFIRM_WITHIN, self.channel.close(200, "renewing".into())).await;
+    }
 }
 
 /// All messages of a queue, for ever.
@@ -49,13 +74,15 @@ pub(super) fn deliveries(post: Post, queue: String, prefetch: u16) -> impl Strea
                     Some(current) => current,
                     None => begin(&post, &queue, prefetch).await,
                 };
-                match current.consumer.next().await {
-                    Some(Ok(delivery)) => {
-                        let incoming = incoming(&post, &queue, delivery);
+                match timeout(RENEW_AFTER, current.consumer.next()).await {
+                    Ok(Some(Ok(delivery))) => {
+                        let incoming = incoming(&post, &queue, delivery, &current);
                         return Some((incoming, (post, queue, Some(current))));
                     }
-                    Some(Err(error)) => tracing::warn!(queue, "a consumer failed: {error}"),
-                    None => tracing::debug!(queue, "a consumer was ended by the broker"),
+                    Ok(Some(Err(error))) => tracing::warn!(queue, "a consumer failed: {error}"),
+                    Ok(None) => tracing::debug!(queue, "a consumer was ended by the broker"),
+                    Err(_) if current.holds_nothing() => current.end().await,
+                    Err(_) => running = Some(current),
                 }
             }
         },
@@ -74,22 +101,24 @@ async fn begin(post: &Post, queue: &str, prefetch: u16) -> Running {
                 .basic_consume(queue.into(), "".into(), options, arguments)
                 .await?;
             Ok::<_, lapin::Error>(Running {
-                _channel: channel,
+                channel,
                 consumer,
+                lost: live.lost.clone(),
+                unanswered: Arc::new(()),
             })
         };
-        match tokio::time::timeout(super::CONFIRM_WITHIN, open).await {
+        match timeout(CONFIRM_WITHIN, open).await {
             Ok(Ok(running)) => return running,
             Ok(Err(error)) => tracing::warn!(queue, "could not consume: {error}"),
             Err(_) => tracing::warn!(queue, "could not consume: no answer"),
         }
         // the queue may have been deleted: only a new connection declares it again
         rebuild(&live);
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-fn incoming(post: &Post, queue: &str, delivery: lapin::message::Delivery) -> Incoming {
+fn incoming(post: &Post, queue: &str, delivery: lapin::message::Delivery, from: &Running) -> Incoming {
     let properties = &delivery.properties;
     let message_id = properties.message_id().as_ref().map(ToString::to_string);
     let traceparent = properties
@@ -106,6 +135,8 @@ fn incoming(post: &Post, queue: &str, delivery: lapin::message::Delivery) -> Inc
             body: body.clone(),
             traceparent: traceparent.clone(),
             acker: Some(delivery.acker),
+            lost: from.lost.clone(),
+            _unanswered: Arc::clone(&from.unanswered),
         },
         body,
         traceparent,
@@ -147,6 +178,8 @@ struct Held {
     body: Bytes,
     traceparent: Option<String>,
     acker: Option<Acker>,
+    lost: CancellationToken,
+    _unanswered: Arc<()>,
 }
 
 impl Held {
@@ -156,20 +189,25 @@ impl Held {
 
     async fn answer(mut self, answer: Answer) {
         let Some(acker) = self.acker.take() else { return };
-        let done = match answer {
-            Answer::Ack => acker.ack(BasicAckOptions::default()).await,
-            Answer::Requeue => back(&acker).await,
-            Answer::Reject(reason) => {
-                if self.bury(&reason).await {
-                    acker.ack(BasicAckOptions::default()).await
-                } else {
-                    back(&acker).await
-                }
-            }
+        let lost = self.lost.clone();
+        let said = timeout(2 * CONFIRM_WITHIN, self.say(&acker, answer));
+        let why = tokio::select! {
+            said = said => match said {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            },
+            () = lost.cancelled() => "its connection is lost".to_owned(),
         };
-        if let Err(error) = done {
-            // its connection is gone, and with it the message is the broker's again
-            tracing::debug!(queue = self.queue, "a message could not be answered: {error}");
+        // with its connection the message is the broker's again
+        tracing::debug!(queue = self.queue, "a message could not be answered: {why}");
+    }
+
+    async fn say(&self, acker: &Acker, answer: Answer) -> lapin::Result<bool> {
+        match answer {
+            Answer::Ack => acker.ack(BasicAckOptions::default()).await,
+            Answer::Reject(reason) if self.bury(&reason).await => acker.ack(BasicAckOptions::default()).await,
+            Answer::Requeue | Answer::Reject(_) => back(acker).await,
         }
     }
 
@@ -183,7 +221,7 @@ impl Held {
             properties: properties(self.traceparent.as_deref(), &headers),
             options: must_route(),
         };
-        let sent = tokio::time::timeout(super::CONFIRM_WITHIN, publish(&self.post.publishing, letter)).await;
+        let sent = timeout(CONFIRM_WITHIN, publish(&self.post.publishing, letter)).await;
         tracing::info!(target: "nightshift::metric", counter = "nightshift_dead_letters_total", queue = self.queue, value = 1_u64);
         matches!(sent, Ok(Ok(Sent::Routed)))
     }
@@ -192,7 +230,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let (Some(acker), Ok(runtime)) = (self.acker.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { back(&acker).await });
+            runtime.spawn(async move { timeout(CONFIRM_WITHIN, back(&acker)).await });
         }
     }
 }

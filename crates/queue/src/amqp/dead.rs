@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::{
     Channel,
     message::Delivery,
-    options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
+    options::{BasicAckOptions, BasicGetOptions},
     types::{AMQPValue, FieldTable},
 };
 
@@ -14,6 +14,9 @@ use crate::port::{DeadLetter, QueueError};
 
 /// How long the broker may take for all of it.
 const WITHIN: Duration = Duration::from_secs(30);
+/// What one call sends at most: letters, and bytes of them.
+const MOST_LETTERS: usize = 10_000;
+const MOST_BYTES: usize = 64 << 20;
 /// Most characters of a body that are shown.
 const SHOWN: usize = 4_096;
 
@@ -40,17 +43,14 @@ pub(super) async fn list(post: Post, limit: usize) -> Result<Vec<DeadLetter>, Qu
     limited(look).await
 }
 
-/// Sends those that are there now; one that dies again meanwhile is not sent twice.
+/// Takes what is there, as far as it is not too much at once, then sends it: a letter that dies again meanwhile is not
+/// sent twice, and a quorum queue's message count, which lags, is not asked for.
 pub(super) async fn requeue(post: Post) -> Result<usize, QueueError> {
     let send = async {
         let live = post.consuming.live().await;
         let channel = live.connection.create_channel().await?;
-        let waiting = count(&channel, &post.names.dead).await?;
         let mut sent = 0;
-        for _ in 0..waiting {
-            let Some((delivery, headers)) = next(&channel, &post.names.dead).await? else {
-                break;
-            };
+        for (delivery, headers) in take(&channel, &post.names.dead).await? {
             let Some(queue) = from(&headers) else { continue };
             let traceparent = consumer::text(&headers, consumer::TRACEPARENT);
             let letter = Letter {
@@ -71,6 +71,18 @@ pub(super) async fn requeue(post: Post) -> Result<usize, QueueError> {
     limited(send).await
 }
 
+async fn take(channel: &Channel, queue: &str) -> lapin::Result<Vec<(Delivery, FieldTable)>> {
+    let (mut letters, mut bytes) = (Vec::new(), 0);
+    while letters.len() < MOST_LETTERS && bytes < MOST_BYTES {
+        let Some(letter) = next(channel, queue).await? else {
+            break;
+        };
+        bytes += letter.0.data.len();
+        letters.push(letter);
+    }
+    Ok(letters)
+}
+
 /// The next letter with its headers; whoever does not acknowledge it gives it back with the channel.
 async fn next(channel: &Channel, queue: &str) -> lapin::Result<Option<(Delivery, FieldTable)>> {
     let got = channel
@@ -88,17 +100,6 @@ async fn limited<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, Q
         Ok(Err(error)) => Err(QueueError::Unavailable(error.to_string())),
         Err(_) => Err(QueueError::Timeout(WITHIN.as_secs())),
     }
-}
-
-async fn count(channel: &Channel, queue: &str) -> lapin::Result<u32> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let queue = channel
-        .queue_declare(queue.into(), options, FieldTable::default())
-        .await?;
-    Ok(queue.message_count())
 }
 
 /// The queue it came from: by our own header, or by the broker's.

@@ -13,6 +13,7 @@ use lapin::{Channel, Connection, ConnectionProperties, Event, options::ConfirmSe
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::topology::{Names, declare};
 use crate::port::Health;
@@ -44,6 +45,8 @@ impl Side {
 pub(super) struct Live {
     pub connection: Connection,
     pub channel: Channel,
+    /// Cancelled once this connection is given up.
+    pub lost: CancellationToken,
 }
 
 /// One supervised connection.
@@ -68,6 +71,7 @@ impl Link {
                         board.set(side, Health::Connected);
                         until_lost(side, &connected, &board).await;
                         sender.send_replace(None);
+                        connected.lost.cancel();
                         board.set(side, Health::Connecting);
                     }
                     Err(error) => {
@@ -123,7 +127,11 @@ async fn connect(side: Side, url: &SecretString, names: &Names) -> Result<Live, 
         let channel = connection.create_channel().await?;
         declare(&channel, names).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok::<_, lapin::Error>(Live { connection, channel })
+        Ok::<_, lapin::Error>(Live {
+            connection,
+            channel,
+            lost: CancellationToken::new(),
+        })
     };
     match tokio::time::timeout(CONNECT_WITHIN, build).await {
         Ok(Ok(live)) => Ok(live),

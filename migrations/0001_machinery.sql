@@ -194,11 +194,8 @@ CREATE TABLE process (
 );
 
 CREATE TABLE request_seen (
-    id        text PRIMARY KEY,
-    seen_at   timestamptz NOT NULL,
-    -- Ids made from a body count for ten minutes and redeliveries alone.
-    from_body boolean NOT NULL,
-    sync_id   uuid
+    id      text PRIMARY KEY,
+    seen_at timestamptz NOT NULL
 );
 
 -- How a type answered an org's last listing; 'good' ones have no row.

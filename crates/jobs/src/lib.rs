@@ -17,7 +17,7 @@ pub mod settings;
 pub mod step;
 pub mod sweep;
 
-pub use admit::admit_sync;
+pub use admit::{admit_request, admit_sync};
 pub use announce::announce;
 pub use error::JobsError;
 pub use runner::{Machine, Ran};

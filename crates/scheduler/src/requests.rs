@@ -3,17 +3,17 @@
 //! The same request delivered twice starts one sync: by the sender's id within a day, or by the body's hash when the
 //! broker says that it delivers again. What cannot be carried out goes to the dead letters with its reason.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{Door, SyncRequest};
 use futures::StreamExt;
 use nightshift_domain as domain;
-use nightshift_jobs::admit_sync;
+use nightshift_jobs::{JobsError, admit_request};
 use nightshift_queue::{RequestDelivery, RequestMessage};
 use nightshift_store::{
     StoreError,
-    requests::IdSource,
-    syncs::{AdmissionAnswer, Patience},
+    requests::{IdSource, RequestId},
+    syncs::{AdmissionAnswer, Opening, Patience},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,11 +22,15 @@ use crate::SchedulerParts;
 /// Unacknowledged requests at a time.
 const PREFETCH: u16 = 16;
 
+/// How long a request is tried while the database is away; it is not given back meanwhile, because some brokers count
+/// that and bury a message in the end. Half of RabbitMQ's limit for an unanswered delivery.
+const TRY_FOR: Duration = Duration::from_secs(15 * 60);
+
 /// What becomes of a delivery.
 enum Verdict {
     Done,
     Dead(String),
-    /// The database is away: it comes again.
+    /// The database was away for too long: it comes again.
     Back,
 }
 
@@ -48,8 +52,12 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
             () = stop.cancelled() => return,
             delivery = deliveries.next() => delivery,
         };
-        let Some(delivery) = delivery else { return };
-        let verdict = serve(&parts, &delivery).await;
+        let Some(mut delivery) = delivery else { return };
+        let verdict = tokio::select! {
+            // dropped unanswered it goes back
+            () = stop.cancelled() => return,
+            verdict = serve(&parts, &mut delivery) => verdict,
+        };
         tracing::info!(target: "nightshift::metric", counter = "nightshift_requests_total", outcome = verdict.as_str(), value = 1_u64);
         match verdict {
             Verdict::Done => delivery.ack.ack().await,
@@ -57,31 +65,33 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
                 tracing::warn!(reason, "a request is refused: {reason}");
                 delivery.ack.reject(&reason).await;
             }
-            Verdict::Back => {
-                // so that an outage makes no hot loop
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                delivery.ack.requeue().await;
-            }
+            Verdict::Back => delivery.ack.requeue().await,
         }
     }
 }
 
-async fn serve(parts: &SchedulerParts, delivery: &RequestDelivery) -> Verdict {
+async fn serve(parts: &SchedulerParts, delivery: &mut RequestDelivery) -> Verdict {
     let request = match RequestMessage::decode(&delivery.body) {
         Ok(request) => request,
         Err(error) => return Verdict::Dead(error.to_string()),
     };
-    match carry_out(parts, delivery, &request).await {
-        Ok(verdict) => verdict,
-        Err(StoreError::NotFound { .. }) => Verdict::Dead(format!(
-            "unknown_org: there is no org {:?}; see nightshift org list",
-            request.org
-        )),
-        Err(error) if error.is_transient() => {
-            tracing::warn!(error = error.detail(), "a request waits for the database");
-            Verdict::Back
+    let until = Instant::now() + TRY_FOR;
+    loop {
+        match carry_out(parts, delivery, &request).await {
+            Ok(verdict) => return verdict,
+            Err(StoreError::NotFound { .. }) => {
+                return Verdict::Dead(format!(
+                    "unknown_org: there is no org {:?}; see nightshift org list",
+                    request.org
+                ));
+            }
+            Err(error) if !error.is_transient() => return Verdict::Dead(format!("internal: {error}")),
+            Err(_) if Instant::now() > until => return Verdict::Back,
+            Err(error) => tracing::warn!(error = error.detail(), "a request waits for the database"),
         }
-        Err(error) => Verdict::Dead(format!("internal: {error}")),
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // what failed may have been done: its commit's answer was lost
+        delivery.redelivered = true;
     }
 }
 
@@ -90,49 +100,37 @@ async fn carry_out(
     delivery: &RequestDelivery,
     request: &RequestMessage,
 ) -> Result<Verdict, StoreError> {
-    let (id, source) = identity(delivery, request);
-    let may_be_known = source == IdSource::Sender || delivery.redelivered;
-    if may_be_known && parts.store.requests().seen(&id, source).await? {
-        return Ok(Verdict::Done);
-    }
-    let org = parts.store.orgs().find(&request.org).await?.id;
     let wish = SyncRequest {
-        org,
+        org: parts.store.orgs().find(&request.org).await?.id,
         mode: request.mode,
         door: Door::QueueMessage,
         reason: request.reason.clone(),
     };
-    let patience = Patience::For(parts.patience);
-    let trace = delivery.traceparent.as_deref();
-    let queue = Some(parts.queue.as_ref());
-    let answer = admit_sync(
-        &parts.store,
-        queue,
-        &parts.jobs,
-        &wish,
-        patience,
-        &parts.first,
-        trace,
-    )
-    .await;
-    let sync = match answer {
-        Ok(AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync }) => sync,
-        Ok(AdmissionAnswer::Refused(why)) => return Ok(Verdict::Dead(format!("refused: {why}"))),
-        Err(nightshift_jobs::JobsError::Store(error)) => return Err(error),
-        Err(nightshift_jobs::JobsError::Queue(error)) => {
-            tracing::warn!(%error, "a requested sync waits for the sweep");
-            return Ok(Verdict::Done);
-        }
+    let opening = Opening {
+        request: &wish,
+        patience: Patience::For(parts.patience),
+        first: &parts.first,
+        traceparent: delivery.traceparent.as_deref(),
     };
-    parts.store.requests().remember(&id, source, Some(sync)).await?;
-    Ok(Verdict::Done)
+    let id = identity(delivery, request);
+    match admit_request(&parts.store, parts.queue.as_ref(), &parts.jobs, &id, &opening).await {
+        Ok(Some(AdmissionAnswer::Refused(why))) => Ok(Verdict::Dead(format!("refused: {why}"))),
+        // opened or joined, now or when it came before; a queue that is away is the sweep's matter
+        Ok(_) | Err(JobsError::Queue(_)) => Ok(Verdict::Done),
+        Err(JobsError::Store(error)) => Err(error),
+    }
 }
 
 /// The sender's id, AMQP's message id, or the body's own hash.
-fn identity(delivery: &RequestDelivery, request: &RequestMessage) -> (String, IdSource) {
-    match request.id.as_ref().or(delivery.message_id.as_ref()) {
+fn identity(delivery: &RequestDelivery, request: &RequestMessage) -> RequestId {
+    let (id, source) = match request.id.as_ref().or(delivery.message_id.as_ref()) {
         Some(id) => (format!("id:{id}"), IdSource::Sender),
         None => (format!("body:{}", sha256(&delivery.body)), IdSource::Body),
+    };
+    RequestId {
+        id,
+        source,
+        redelivered: delivery.redelivered,
     }
 }
 

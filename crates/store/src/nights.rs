@@ -16,7 +16,7 @@ use crate::{
     error::{StoreError, at},
     orgs::schedule,
     row::{Day, Stamp},
-    syncs::{AdmissionAnswer, Patience, admit_in},
+    syncs::{AdmissionAnswer, Opening, Patience, admit_in},
 };
 
 /// The aggregate.
@@ -155,14 +155,13 @@ impl Nights<'_> {
                 door: Door::SameNightRetry,
                 reason,
             };
-            let answer = admit_in(
-                &mut tx,
-                &request,
-                Patience::Night { night, closes_at },
+            let opening = Opening {
+                request: &request,
+                patience: Patience::Night { night, closes_at },
                 first,
-                None,
-            )
-            .await?;
+                traceparent: None,
+            };
+            let answer = admit_in(&mut tx, &opening).await?;
             if matches!(answer, AdmissionAnswer::Opened { .. }) {
                 started.push(org);
             }
@@ -224,7 +223,13 @@ async fn carry_out(
                     night: run.night,
                     closes_at: decision.closes_at,
                 };
-                match admit_in(&mut *c, &request, patience, first, None).await? {
+                let opening = Opening {
+                    request: &request,
+                    patience,
+                    first,
+                    traceparent: None,
+                };
+                match admit_in(&mut *c, &opening).await? {
                     AdmissionAnswer::Opened { .. } => fired.started.push(org),
                     AdmissionAnswer::Joined { sync } => {
                         join_night(&mut *c, org, run.night, sync).await?;

@@ -1,10 +1,11 @@
 //! Request messages that were seen already: the same request twice starts one sync.
 
-use nightshift_domain::SyncId;
+use sqlx::PgConnection;
 
 use crate::{
     Store,
     error::{StoreError, at},
+    syncs::{AdmissionAnswer, Opening, admit_in},
 };
 
 /// The aggregate.
@@ -29,41 +30,36 @@ pub enum IdSource {
     Body,
 }
 
-impl Requests<'_> {
-    /// Whether a request of this id was carried out within its time.
-    pub async fn seen(self, id: &str, source: IdSource) -> Result<bool, StoreError> {
-        let minutes = if source == IdSource::Sender {
-            24.0 * 60.0
-        } else {
-            10.0
-        };
-        sqlx::query_scalar(
-            "-- requests.seen
-            SELECT EXISTS (SELECT FROM request_seen
-                            WHERE id = $1 AND seen_at > nightshift_now() - make_interval(secs => $2 * 60))",
-        )
-        .bind(id)
-        .bind(minutes)
-        .fetch_one(&self.store.pool)
-        .await
-        .map_err(at("requests.seen"))
-    }
+/// How a request message is told from another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestId {
+    /// Any text.
+    pub id: String,
+    /// Where it comes from.
+    pub source: IdSource,
+    /// The same message was delivered before, perhaps.
+    pub redelivered: bool,
+}
 
-    /// Remembers a request that was carried out. Between two schedulers that get it twice at once the org's row lock
-    /// decides: the second joins the first one's sync.
-    pub async fn remember(self, id: &str, source: IdSource, sync: Option<SyncId>) -> Result<(), StoreError> {
-        sqlx::query(
-            "-- requests.remember
-            INSERT INTO request_seen (id, seen_at, from_body, sync_id) VALUES ($1, nightshift_now(), $2, $3)
-            ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, sync_id = excluded.sync_id",
-        )
-        .bind(id)
-        .bind(source == IdSource::Body)
-        .bind(sync.map(SyncId::uuid))
-        .execute(&self.store.pool)
-        .await
-        .map_err(at("requests.remember"))?;
-        Ok(())
+impl Requests<'_> {
+    /// Starts a sync or joins the running one, once for each id within its time; `None`: that was done already.
+    ///
+    /// The id is written in the transaction that admits: neither is there without the other, and of two schedulers
+    /// that have the same request at once the second waits for the first. A refusal is not remembered.
+    pub async fn admit(
+        self,
+        id: &RequestId,
+        opening: &Opening<'_>,
+    ) -> Result<Option<AdmissionAnswer>, StoreError> {
+        let mut tx = self.store.begin("requests.admit").await?;
+        if !is_new(&mut tx, id).await? {
+            return Ok(None);
+        }
+        let answer = admit_in(&mut tx, opening).await?;
+        if !matches!(answer, AdmissionAnswer::Refused(_)) {
+            tx.commit().await?;
+        }
+        Ok(Some(answer))
     }
 
     /// Forgets what no longer tells.
@@ -74,4 +70,24 @@ impl Requests<'_> {
             .map_err(at("requests.forget_old"))?;
         Ok(())
     }
+}
+
+async fn is_new(c: &mut PgConnection, id: &RequestId) -> Result<bool, StoreError> {
+    let (hours, tells) = match id.source {
+        IdSource::Sender => (24.0, true),
+        IdSource::Body => (1.0 / 6.0, id.redelivered),
+    };
+    let new = sqlx::query(
+        "-- requests.remember
+        INSERT INTO request_seen AS seen (id, seen_at) VALUES ($1, nightshift_now())
+        ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+         WHERE NOT $2 OR seen.seen_at <= nightshift_now() - make_interval(secs => $3 * 3600)",
+    )
+    .bind(&id.id)
+    .bind(tells)
+    .bind(hours)
+    .execute(c)
+    .await
+    .map_err(at("requests.remember"))?;
+    Ok(new.rows_affected() == 1)
 }

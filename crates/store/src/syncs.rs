@@ -15,7 +15,7 @@ use crate::{
     outbox,
 };
 
-pub use admit::{AdmissionAnswer, Patience, admit_in};
+pub use admit::{AdmissionAnswer, Opening, Patience, admit_in};
 pub use show::{Progress, SyncRow, TimelineRow};
 
 /// The aggregate.

@@ -10,7 +10,8 @@ use nightshift_domain::{Bill, Class, Door, Kind, Mode, NewJob, OrgId, SyncId, Sy
 use nightshift_store::{
     Store, StoreError,
     jobs::{ClaimAnswer, Claimed, JobsFilter, Settlement, Settling},
-    syncs::{AdmissionAnswer, Patience},
+    requests::{IdSource, RequestId},
+    syncs::{AdmissionAnswer, Opening, Patience},
 };
 use nightshift_testkit::{TestDb, new_org};
 
@@ -35,13 +36,18 @@ fn request(org: OrgId) -> SyncRequest {
     }
 }
 
+fn opening<'a>(request: &'a SyncRequest, first: &'a NewJob) -> Opening<'a> {
+    Opening {
+        request,
+        patience: PATIENCE,
+        first,
+        traceparent: None,
+    }
+}
+
 async fn admit(store: &Store, org: OrgId) -> SyncId {
-    match store
-        .syncs()
-        .admit(&request(org), PATIENCE, &job("start"), None)
-        .await
-        .unwrap()
-    {
+    let (request, first) = (request(org), job("start"));
+    match store.syncs().admit(&opening(&request, &first)).await.unwrap() {
         AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync } => sync,
         AdmissionAnswer::Refused(why) => panic!("{why}"),
     }
@@ -193,11 +199,8 @@ async fn a_dropped_transaction_gives_no_connection_back() {
     let org = org(&store, 0).await;
     for n in 0..150_u64 {
         let (wish, first) = (request(org), job("start"));
-        let cut = tokio::time::timeout(
-            Duration::from_micros(n * 40),
-            store.syncs().admit(&wish, PATIENCE, &first, None),
-        );
-        let _ = cut.await;
+        let opening = opening(&wish, &first);
+        let _ = tokio::time::timeout(Duration::from_micros(n * 40), store.syncs().admit(&opening)).await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let inside = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
@@ -208,4 +211,43 @@ async fn a_dropped_transaction_gives_no_connection_back() {
         1,
         "what was said to be written can be seen by others"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_comes_twice_is_carried_out_once() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let org = org(&store, 0).await;
+    let (wish, first) = (request(org), job("start"));
+    let come = async |id: &str, source, redelivered| {
+        let id = RequestId {
+            id: id.to_owned(),
+            source,
+            redelivered,
+        };
+        store
+            .requests()
+            .admit(&id, &opening(&wish, &first))
+            .await
+            .unwrap()
+    };
+    // two schedulers at once, then again after the sync has ended
+    let (one, other) = tokio::join!(
+        come("id:7", IdSource::Sender, false),
+        come("id:7", IdSource::Sender, false)
+    );
+    assert_eq!([&one, &other].iter().filter(|answer| answer.is_some()).count(), 1);
+    let end = "WITH ended AS (UPDATE sync SET state = 'succeeded', ended_at = nightshift_now() RETURNING 1) SELECT count(*) FROM ended";
+    database.count(end).await;
+    assert_eq!(come("id:7", IdSource::Sender, true).await, None);
+
+    // a body's own hash tells only of what the broker says it delivers again
+    assert!(come("body:1", IdSource::Body, false).await.is_some());
+    assert_eq!(come("body:1", IdSource::Body, true).await, None);
+    assert!(come("body:1", IdSource::Body, false).await.is_some());
+    database.advance(Duration::from_secs(11 * 60)).await;
+    assert!(come("body:1", IdSource::Body, true).await.is_some());
+    assert_eq!(come("id:7", IdSource::Sender, false).await, None);
+    database.advance(Duration::from_secs(24 * 3600)).await;
+    assert!(come("id:7", IdSource::Sender, false).await.is_some());
 }

@@ -15,7 +15,7 @@ use nightshift_jobs::admit_sync;
 use nightshift_store::{
     Store,
     orgs::OrgRow,
-    syncs::{AdmissionAnswer, Patience, SyncRow, TimelineRow},
+    syncs::{AdmissionAnswer, Opening, Patience, SyncRow, TimelineRow},
 };
 use nightshift_sync::{SyncContext, finish};
 use serde_json::{Value, json};
@@ -81,9 +81,13 @@ pub async fn start(
         door: Door::Hand,
         reason: None,
     };
-    let patience = Patience::For(Duration::from_secs(settings.sync.patience_seconds));
-    let first = SyncContext::first_job();
-    match admit_sync(store, None, &settings.jobs, &request, patience, &first, None).await? {
+    let opening = Opening {
+        request: &request,
+        patience: Patience::For(Duration::from_secs(settings.sync.patience_seconds)),
+        first: &SyncContext::first_job(),
+        traceparent: None,
+    };
+    match admit_sync(store, None, &settings.jobs, &opening).await? {
         AdmissionAnswer::Opened { sync } => Ok((sync, Entry::Opened)),
         AdmissionAnswer::Joined { sync } => Ok((sync, Entry::Joined)),
         AdmissionAnswer::Refused(why) => Err(CommandError::Refused(format!("org {}: {why}", org.name))),
@@ -156,7 +160,15 @@ async fn nobody_there(store: &Store) -> Option<&'static str> {
 
 /// A sync as `sync --json` gives it.
 pub fn document(row: &SyncRow, entry: Entry, left_out: &[LeftOut]) -> Value {
-    let left = |left: &LeftOut| json!({ "type": left.type_name, "name": left.name, "reason": left.reason, "kind": left.reason.kind() });
+    let left = |left: &LeftOut| {
+        json!({
+            "type": left.type_name,
+            "name": left.name,
+            "reason": left.reason,
+            "kind": left.reason.kind(),
+            "detail": left.detail,
+        })
+    };
     json!({
         "sync": row.id.to_string(),
         "state": row.state.as_str(),
@@ -195,10 +207,11 @@ fn summary(org: &OrgRow, row: &SyncRow, entry: Entry, left_out: &[LeftOut]) {
     }
     for left in left_out {
         output::line(&format!(
-            "left out: {} {} ({})",
+            "left out: {} {} ({}): {}",
             left.type_name,
             left.name,
-            left.reason.as_str()
+            left.reason.as_str(),
+            left.detail
         ));
     }
 }

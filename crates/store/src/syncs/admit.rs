@@ -32,6 +32,19 @@ pub enum Patience {
     },
 }
 
+/// All that a new sync is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// Whose, how and why.
+    pub request: &'a SyncRequest,
+    /// How long it may wait.
+    pub patience: Patience,
+    /// The job with which it begins.
+    pub first: &'a NewJob,
+    /// The trace that led to it, W3C.
+    pub traceparent: Option<&'a str>,
+}
+
 /// What became of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AdmissionAnswer {
@@ -51,15 +64,9 @@ pub enum AdmissionAnswer {
 
 impl Syncs<'_> {
     /// Starts a sync or joins the running one.
-    pub async fn admit(
-        self,
-        request: &SyncRequest,
-        patience: Patience,
-        first: &NewJob,
-        traceparent: Option<&str>,
-    ) -> Result<AdmissionAnswer, StoreError> {
+    pub async fn admit(self, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
         let mut tx = self.store.begin("syncs.admit").await?;
-        let answer = admit_in(&mut tx, request, patience, first, traceparent).await?;
+        let answer = admit_in(&mut tx, opening).await?;
         tx.commit().await?;
         Ok(answer)
     }
@@ -92,21 +99,16 @@ impl Syncs<'_> {
 }
 
 /// The same inside a transaction of the store.
-pub async fn admit_in(
-    c: &mut PgConnection,
-    request: &SyncRequest,
-    patience: Patience,
-    first: &NewJob,
-    traceparent: Option<&str>,
-) -> Result<AdmissionAnswer, StoreError> {
+pub async fn admit_in(c: &mut PgConnection, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
+    let Opening { request, first, .. } = opening;
     let (_, standing) = standing(&mut *c, request.org).await?;
     match domain::admit(standing, request) {
         Admission::Join(sync) => Ok(AdmissionAnswer::Joined { sync }),
         Admission::Refuse(why) => Ok(AdmissionAnswer::Refused(why)),
         Admission::Open => {
             let own = new_traceparent();
-            let trace = Some(traceparent.unwrap_or(&own));
-            let sync = open(&mut *c, request, patience, trace).await?;
+            let trace = Some(opening.traceparent.unwrap_or(&own));
+            let sync = open(&mut *c, request, opening.patience, trace).await?;
             jobs::insert(&mut *c, request.org, Some(sync), 0, trace, first).await?;
             Ok(AdmissionAnswer::Opened { sync })
         }

@@ -68,6 +68,24 @@ CREATE TABLE batch_member (
 );
 CREATE INDEX batch_member_by_key ON batch_member (org_id, sync_id, type, name);
 
+-- Files that came in parts, because what they hold depends on companions that pass one retrieve: merged before finish.
+CREATE TABLE staged_part (
+    org_id    uuid NOT NULL,
+    sync_id   uuid NOT NULL,
+    type      text COLLATE "C" NOT NULL,
+    name      text COLLATE "C" NOT NULL,
+    n         integer NOT NULL,
+    job_id    uuid NOT NULL,
+    fence     bigint NOT NULL,
+    ordinal   bigint NOT NULL,
+    full_name text NOT NULL,
+    path      text NOT NULL,
+    blob      bytea NOT NULL,
+    -- In how many batches the file is asked for.
+    parts     integer NOT NULL,
+    PRIMARY KEY (org_id, sync_id, type, name, n, job_id, fence, ordinal)
+);
+
 -- Components found in tonight's files.
 CREATE TABLE staged_component (
     org_id        uuid NOT NULL,

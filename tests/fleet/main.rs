@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod changes;
 mod harness;
 mod kills;
 mod nights;

@@ -13,6 +13,7 @@ async fn each_damaged_answer_is_a_named_failure_and_the_other_org_is_unharmed() 
     let faults = [
         (Fault::new(FaultKind::ZipWithDotdot), "archive_bad_path"),
         (Fault::new(FaultKind::ZipBomb), "archive_bomb"),
+        (Fault::new(FaultKind::Base64BrokenOff), "base64_truncated"),
         (
             Fault::new(FaultKind::Html200).on(&[Call::Describe]),
             "salesforce_unavailable",
@@ -34,9 +35,9 @@ async fn each_damaged_answer_is_a_named_failure_and_the_other_org_is_unharmed() 
         assert_eq!(cases[0]["code"], code);
         assert!(!cases[0]["first_step"].as_str().unwrap().is_empty());
     }
-    for (name, kind) in [
-        ("entities", FaultKind::XmlWithEntities),
-        ("levels", FaultKind::Xml10000Levels),
+    for (name, kind, code) in [
+        ("entities", FaultKind::XmlWithEntities, "xml_doctype"),
+        ("levels", FaultKind::Xml10000Levels, "xml_too_deep"),
     ] {
         fleet
             .connect(OrgSpec::from_folder(name, small_org().join("night-1"), None))
@@ -45,7 +46,10 @@ async fn each_damaged_answer_is_a_named_failure_and_the_other_org_is_unharmed() 
         let sync = fleet.sync(name).await;
         let left_out = sync["left_out"].as_array().unwrap();
         assert!(
-            left_out.iter().any(|left| left["reason"] == "unreadable"),
+            left_out
+                .iter()
+                .any(|left| left["reason"] == "unreadable"
+                    && left["detail"].as_str().unwrap().starts_with(code)),
             "{sync}"
         );
     }

@@ -4,13 +4,15 @@
 //! transaction that settles `finish`, with the org's row locked. A version holds from one revision to another, so
 //! history and the difference of any two nights are plain queries.
 
+mod parts;
 mod plan;
 mod read;
 mod switch;
 
 use crate::Store;
 
-pub use plan::DeltaRow;
+pub use parts::Parted;
+pub use plan::{DeltaRow, ListedMember};
 pub use read::{Change, ExportRow};
 pub(crate) use switch::switch;
 

@@ -15,7 +15,7 @@ use nightshift_domain::{ComponentKey, sync::UnknownWord};
 use crate::{Store, StoreError, jobs::Claim};
 
 pub(crate) use self::remove::remove_staged_of_job;
-pub use self::writer::{CHUNK_BYTES, CHUNK_ROWS, Listing, StagingWriter, compress};
+pub use self::writer::{CHUNK_BYTES, CHUNK_ROWS, FilePart, Listing, StagingWriter, compress};
 
 /// The door to staged rows.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,8 @@ use nightshift_salesforce::{ApiVersion, CallCounter, Client, Salesforce, TokenSo
 use nightshift_store::Store;
 
 use crate::{
-    finish::Finish, ingest::Ingest, inventory::Inventory, payload::StartJob, poll::Poll, retrieve::Retrieve,
-    settings::SyncSettings, start::Start, trouble::Trouble,
+    finish::Finish, ingest::Ingest, inventory::Inventory, merge::Merge, payload::StartJob, poll::Poll,
+    retrieve::Retrieve, settings::SyncSettings, start::Start, trouble::Trouble,
 };
 
 /// Tools of a sync. Read access to the store is by its aggregates; what readers see is written by settlements alone.
@@ -98,5 +98,6 @@ pub fn registry() -> Registry<SyncContext> {
         .with(Retrieve)
         .with(Poll)
         .with(Ingest)
+        .with(Merge)
         .with(Finish)
 }

@@ -11,6 +11,7 @@ use nightshift_jobs::{Step, StepCx};
 
 use crate::{
     context::{SyncContext, sync_of},
+    merge::merge_job,
     payload::FinishJob,
     plan::held::hold,
     trouble::Trouble,
@@ -35,14 +36,28 @@ pub fn finish_job() -> NewJob {
     <Finish as Step<SyncContext>>::job(&FinishJob::default())
 }
 
+/// The job that follows `merge`.
+pub(crate) fn merged_job() -> NewJob {
+    <Finish as Step<SyncContext>>::job(&FinishJob {
+        merged: true,
+        ..FinishJob::default()
+    })
+}
+
 /// The job that follows a person's yes.
 pub fn accepted_job() -> NewJob {
-    <Finish as Step<SyncContext>>::job(&FinishJob { accepted: true })
+    <Finish as Step<SyncContext>>::job(&FinishJob {
+        accepted: true,
+        merged: true,
+    })
 }
 
 async fn finish(cx: &StepCx<'_, SyncContext>, job: &FinishJob) -> Result<Outcome, Trouble> {
     let sync = sync_of(cx)?;
     let dictionary = cx.context.store.dictionary();
+    if !job.merged && dictionary.has_parts(cx.org, sync).await? {
+        return Ok(Outcome::done(vec![], vec![merge_job()]));
+    }
     if !job.accepted {
         let deletions = dictionary.deletions(cx.org, sync).await?;
         if let Some(reason) = hold(&deletions, &cx.context.settings) {

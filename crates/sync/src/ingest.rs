@@ -4,7 +4,7 @@
 //! gone or broken go back to `retrieve` for the same part. Parsing runs on a blocking thread and hands what it finds
 //! through a small channel to the writer of staged rows, so memory holds one file and one chunk.
 
-mod read;
+pub(crate) mod read;
 
 use std::{collections::HashSet, time::Duration};
 
@@ -17,7 +17,7 @@ use nightshift_domain as domain;
 use nightshift_jobs::{AfterDeath, Step, StepCx};
 use nightshift_metadata::{Assembled, Described, DescribedType, read_message};
 use nightshift_salesforce::{CallCounter, RetrieveMessage, SalesforceError, ZipAnswer, ZipDownload};
-use nightshift_store::staging::{Member, Role};
+use nightshift_store::staging::{FilePart, Member, Role};
 
 use self::read::Item;
 use crate::{
@@ -96,6 +96,7 @@ async fn ingest(
     download: ZipDownload,
 ) -> Result<Outcome, Trouble> {
     let described = described(&part);
+    let in_parts = in_parts(cx, &part).await?;
     let ZipDownload {
         messages,
         reader,
@@ -112,7 +113,12 @@ async fn ingest(
         if let Item::Blob { size, .. } = &item {
             bytes += *size;
         }
-        staged = stage(cx, item, &mut got).await;
+        staged = match item {
+            Item::Assembled(Assembled::Member(member)) if in_parts.contains(&member.component.key) => {
+                stage_part(cx, &part, *member, &mut got).await
+            }
+            item => stage(cx, item, &mut got).await,
+        };
         if staged.is_err() {
             break;
         }
@@ -141,7 +147,36 @@ async fn ingest(
     })
 }
 
-async fn stage(
+/// Those of the batch's members of which this retrieve brings a part.
+async fn in_parts(cx: &StepCx<'_, SyncContext>, part: &BatchPart) -> Result<HashSet<ComponentKey>, Trouble> {
+    if part.parts < 2 {
+        return Ok(HashSet::new());
+    }
+    let members = members(cx, part).await?.into_iter();
+    let asked = members.filter(|member| member.role == Role::Asked);
+    Ok(asked.map(|member| member.key).collect())
+}
+
+async fn stage_part(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: &BatchPart,
+    member: nightshift_metadata::Member,
+    got: &mut HashSet<ComponentKey>,
+) -> Result<(), Trouble> {
+    for file in &member.files {
+        let part = FilePart {
+            batch: part.batch,
+            parts: part.parts.cast_signed(),
+            full_name: &member.component.full_name,
+            file,
+        };
+        cx.staging.part(&part).await?;
+    }
+    got.insert(member.component.key);
+    Ok(())
+}
+
+pub(crate) async fn stage(
     cx: &mut StepCx<'_, SyncContext>,
     item: Item,
     got: &mut HashSet<ComponentKey>,

@@ -4,6 +4,7 @@
 //! itself (B01). A type whose listing fails is a gap and deletes nothing. The entries are staged while they come, then
 //! read back in order beside the last good listing, and whatever differs is planned into batches.
 
+mod companions;
 mod list;
 mod planning;
 

@@ -1,4 +1,4 @@
-//! One sync of one org: start, inventory, retrieve, poll, ingest, finish.
+//! One sync of one org: start, inventory, retrieve, poll, ingest, merge where files came in parts, finish.
 //!
 //! Each step does one short thing and returns what should become of it; between two steps an org costs no worker
 //! anything. What is asked for is planned by pure functions (`plan`), what Salesforce answers is judged by the table of
@@ -8,6 +8,7 @@ pub mod context;
 pub mod finish;
 pub mod ingest;
 pub mod inventory;
+pub mod merge;
 pub mod payload;
 pub mod plan;
 pub mod poll;

@@ -37,6 +37,9 @@ pub struct BatchPart {
     /// Salesforce failed on it once without saying why; asked again unchanged.
     #[serde(default)]
     pub asked_again: bool,
+    /// In how many batches its asked members are asked for, each beside other companions; their files are merged.
+    #[serde(default = "once")]
+    pub parts: u32,
     /// Types that the org describes and our registry does not know, as far as this batch has them.
     #[serde(default)]
     pub unknown_types: Vec<UnknownType>,
@@ -103,12 +106,23 @@ pub struct IngestJob {
     pub async_id: String,
 }
 
+/// `merge`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct MergeJob {}
+
 /// `finish`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FinishJob {
     /// A person said yes to a held revision: it is not held again.
     #[serde(default)]
     pub accepted: bool,
+    /// What came in parts is merged.
+    #[serde(default)]
+    pub merged: bool,
+}
+
+fn once() -> u32 {
+    1
 }
 
 impl BatchPart {
@@ -154,6 +168,7 @@ mod tests {
             broken: 0,
             late: 0,
             asked_again: false,
+            parts: 1,
             unknown_types: vec![],
             culprits: vec![],
         };

@@ -101,6 +101,17 @@ impl TestDb {
             .await
             .expect("a number")
     }
+
+    /// One column of texts.
+    ///
+    /// # Panics
+    /// When the question is no SQL or its answers no texts.
+    pub async fn texts(&self, question: &'static str) -> Vec<String> {
+        sqlx::query_scalar(question)
+            .fetch_all(&mut self.connect().await)
+            .await
+            .expect("texts")
+    }
 }
 
 /// The n-th org, with nights in Berlin and a slot at 23:00.

@@ -3,7 +3,7 @@
 //! The answer with the zip is written while it is sent: properties, messages, then the zip in base64, one file at a
 //! time. Whoever asks a second time gets a nil zip, whether the first transfer came through or not.
 
-use std::io;
+use std::{collections::HashSet, io};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -11,12 +11,16 @@ use bytes::Bytes;
 use super::{
     envelope::{Nil, XML, fault, foot, head, properties, response},
     jobs::{Failed, Load, State},
+    sparse::sparse,
 };
 use crate::{
     calls::Call,
     faults::{Fault, FaultKind},
     http::{Answer, Pieces},
-    inventory::layers::Pick,
+    inventory::{
+        SourceFile,
+        layers::{Pick, Snapshot},
+    },
     org::Org,
     server::Shared,
     soap::request::Plan,
@@ -163,7 +167,7 @@ fn told(
 }
 
 /// The files that a result names: all of a bundle, else the main one.
-fn named_files(snapshot: &crate::inventory::layers::Snapshot, pick: Pick) -> Vec<String> {
+fn named_files(snapshot: &Snapshot, pick: Pick) -> Vec<String> {
     let listed = snapshot.delivered(pick);
     let bundle = matches!(pick, Pick::Base(member) if member.kind.row().shape == Shape::Bundle);
     if !bundle {
@@ -223,11 +227,17 @@ fn entries(
         content: Content::Bytes(manifest(&load.plan, &load.version).into_bytes()),
     };
     let (plan, snapshot, top) = (load.plan.clone(), load.snapshot.clone(), top.to_owned());
+    let asked: HashSet<(String, String)> = plan
+        .delivered
+        .iter()
+        .flat_map(|(kind, names)| names.iter().map(|name| (kind.clone(), name.clone())))
+        .collect();
     let members = (0..plan.items.len()).flat_map(move |at| {
         let (pick, part) = &plan.items[at];
         match snapshot.files(*pick, part) {
             Ok(files) => files
                 .into_iter()
+                .map(|file| beside(file, &asked, &snapshot))
                 .map(|file| {
                     let entry = ZipEntry::from(file);
                     Ok(ZipEntry {
@@ -240,6 +250,26 @@ fn entries(
         }
     });
     Box::new(std::iter::once(Ok(manifest)).chain(members))
+}
+
+/// A profile says only what is about the rest of the retrieve.
+fn beside(file: SourceFile, asked: &HashSet<(String, String)>, snapshot: &Snapshot) -> SourceFile {
+    if !file.path.ends_with(".profile") {
+        return file;
+    }
+    let absent = |kind: &str, name: &str| {
+        !asked.contains(&(kind.to_owned(), name.to_owned())) && snapshot.find(kind, name).is_some()
+    };
+    let sparse = std::str::from_utf8(&file.bytes)
+        .ok()
+        .and_then(|text| sparse(text, absent).ok());
+    match sparse {
+        Some(text) => SourceFile {
+            bytes: text.into_bytes(),
+            ..file
+        },
+        None => file,
+    }
 }
 
 fn manifest(plan: &Plan, version: &str) -> String {

@@ -10,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod request;
 pub(crate) mod retrieve;
+pub(crate) mod sparse;
 
 use crate::{
     calls::Call,

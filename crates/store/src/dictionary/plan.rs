@@ -34,6 +34,17 @@ pub struct DeltaRow {
 /// Rows of one page: memory stays flat, and the changed children are gathered a few times for a large org.
 const PAGE: i64 = 20_000;
 
+/// A member that a listing names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedMember {
+    /// Which.
+    pub key: ComponentKey,
+    /// The name to ask for.
+    pub full_name: String,
+    /// The object of an object or of a layout; empty for all others.
+    pub object: String,
+}
+
 impl Dictionary<'_> {
     /// The page of members and folders after `after`, sorted by type and name; empty at the end.
     pub async fn delta(
@@ -88,35 +99,57 @@ impl Dictionary<'_> {
         Ok(rows.iter().map(delta_row).collect())
     }
 
-    /// Tonight's members of some types: key and the name to ask for, at most `limit`.
+    /// How many members some types have tonight.
+    pub async fn count_listed(self, org: OrgId, sync: SyncId, types: &[&str]) -> Result<i64, StoreError> {
+        sqlx::query_scalar(
+            "-- dictionary.count_listed
+            SELECT count(DISTINCT (type, name)) FROM staged_listed
+             WHERE org_id = $1 AND sync_id = $2 AND type = ANY ($3) AND parent_type IS NULL",
+        )
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .bind(types)
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("dictionary.count_listed"))
+    }
+
+    /// Tonight's members of some types behind `after`, at most `limit`, in an order in which a layout follows its object.
     pub async fn listed_members(
         self,
         org: OrgId,
         sync: SyncId,
         types: &[&str],
+        after: Option<&ListedMember>,
         limit: i64,
-    ) -> Result<Vec<(ComponentKey, String)>, StoreError> {
+    ) -> Result<Vec<ListedMember>, StoreError> {
         let rows = sqlx::query(
             "-- dictionary.listed_members
-            SELECT DISTINCT ON (type, name) type, name, full_name FROM staged_listed
-             WHERE org_id = $1 AND sync_id = $2 AND type = ANY ($3) AND parent_type IS NULL
-             ORDER BY type, name, ordinal DESC LIMIT $4",
+            SELECT DISTINCT ON (object, type, name) object, type, name, full_name
+              FROM (SELECT CASE type WHEN 'CustomObject' THEN name WHEN 'Layout' THEN split_part(name, '-', 1) ELSE '' END
+                           COLLATE \"C\" AS object, type, name, full_name, ordinal
+                      FROM staged_listed
+                     WHERE org_id = $1 AND sync_id = $2 AND type = ANY ($3) AND parent_type IS NULL) listed
+             WHERE (object, type, name) > ($4, $5, $6)
+             ORDER BY object, type, name, ordinal DESC LIMIT $7",
         )
         .bind(org.uuid())
         .bind(sync.uuid())
         .bind(types)
+        .bind(after.map_or("", |member| &member.object))
+        .bind(after.map_or("", |member| &member.key.type_name))
+        .bind(after.map_or("", |member| &member.key.name))
         .bind(limit)
         .fetch_all(&self.store.pool)
         .await
         .map_err(at("dictionary.listed_members"))?;
-        let member = |row: &PgRow| {
-            (
-                ComponentKey {
-                    type_name: row.get("type"),
-                    name: row.get("name"),
-                },
-                row.get("full_name"),
-            )
+        let member = |row: &PgRow| ListedMember {
+            key: ComponentKey {
+                type_name: row.get("type"),
+                name: row.get("name"),
+            },
+            full_name: row.get("full_name"),
+            object: row.get("object"),
         };
         Ok(rows.iter().map(member).collect())
     }

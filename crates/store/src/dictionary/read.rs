@@ -185,7 +185,7 @@ impl Dictionary<'_> {
     }
 
     /// A blob's bytes.
-    async fn blob(self, org: OrgId, hash: &[u8]) -> Result<Vec<u8>, StoreError> {
+    pub async fn blob(self, org: OrgId, hash: &[u8]) -> Result<Vec<u8>, StoreError> {
         let row =
             sqlx::query("-- dictionary.blob\nSELECT body, size FROM blob WHERE org_id = $1 AND hash = $2")
                 .bind(org.uuid())

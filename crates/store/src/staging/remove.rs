@@ -17,6 +17,7 @@ macro_rules! each_staged_table {
             concat!("-- ", $comment, "\n", $before, "staged_listed", $after),
             concat!("-- ", $comment, "\n", $before, "staged_type", $after),
             concat!("-- ", $comment, "\n", $before, "batch_member", $after),
+            concat!("-- ", $comment, "\n", $before, "staged_part", $after),
             concat!("-- ", $comment, "\n", $before, "staged_component", $after),
             concat!("-- ", $comment, "\n", $before, "staged_file", $after),
             concat!("-- ", $comment, "\n", $before, "staged_left_out", $after),
@@ -130,10 +131,11 @@ macro_rules! bite {
     };
 }
 
-const SWEEP: [&str; 6] = [
+const SWEEP: [&str; 7] = [
     bite!("staged_listed"),
     bite!("staged_type"),
     bite!("batch_member"),
+    bite!("staged_part"),
     bite!("staged_component"),
     bite!("staged_file"),
     bite!("staged_left_out"),

@@ -32,6 +32,7 @@ pub struct StagingWriter {
     listed: CopyRows,
     types: CopyRows,
     members: CopyRows,
+    parts: CopyRows,
     components: CopyRows,
     files: CopyRows,
     left_out: CopyRows,
@@ -60,6 +61,10 @@ impl StagingWriter {
             ),
             members: CopyRows::new(
                 "COPY batch_member (org_id, sync_id, n, ordinal, job_id, fence, type, name, full_name, role, files, bytes) \
+                 FROM STDIN (FORMAT binary)",
+            ),
+            parts: CopyRows::new(
+                "COPY staged_part (org_id, sync_id, type, name, n, job_id, fence, ordinal, full_name, path, blob, parts) \
                  FROM STDIN (FORMAT binary)",
             ),
             components: CopyRows::new(
@@ -142,6 +147,27 @@ impl StagingWriter {
             self.flush_when_full().await?;
         }
         Ok(())
+    }
+
+    /// A file that is whole only together with those of the other batches in which it is asked for.
+    pub async fn part(&mut self, part: &FilePart<'_>) -> Result<(), StoreError> {
+        let (key, sync, ordinal) = (&part.file.key, self.sync()?, self.next());
+        clean(key, &[part.full_name, &part.file.path])?;
+        self.parts
+            .row()
+            .uuid(self.org.uuid())
+            .uuid(sync.uuid())
+            .text(&key.type_name)
+            .text(&key.name)
+            .integer(part.batch)
+            .uuid(self.job.uuid())
+            .bigint(self.fence.0)
+            .bigint(ordinal)
+            .text(part.full_name)
+            .text(&part.file.path)
+            .bytea(&part.file.blob)
+            .integer(part.parts);
+        self.flush_when_full().await
     }
 
     /// A component found in a file.
@@ -242,6 +268,7 @@ impl StagingWriter {
             &self.listed,
             &self.types,
             &self.members,
+            &self.parts,
             &self.components,
             &self.files,
             &self.left_out,
@@ -253,6 +280,7 @@ impl StagingWriter {
             &mut self.listed,
             &mut self.types,
             &mut self.members,
+            &mut self.parts,
             &mut self.components,
             &mut self.files,
             &mut self.left_out,
@@ -278,6 +306,7 @@ impl StagingWriter {
             &self.listed,
             &self.types,
             &self.members,
+            &self.parts,
             &self.components,
             &self.files,
             &self.left_out,
@@ -356,6 +385,19 @@ impl StagingWriter {
         .map_err(at("staging.blobs"))?;
         Ok(())
     }
+}
+
+/// One batch's file of a member that is asked for in several.
+#[derive(Clone, Copy, Debug)]
+pub struct FilePart<'a> {
+    /// Which batch.
+    pub batch: i32,
+    /// In how many batches it is asked for.
+    pub parts: i32,
+    /// As Salesforce sends it.
+    pub full_name: &'a str,
+    /// The file as it came.
+    pub file: &'a StagedFile,
 }
 
 /// How a type's listing went.

@@ -14,7 +14,7 @@ use nightshift_store::{
     staging::{Member, Role},
 };
 
-use super::STANDARD_VALUE_SET;
+use super::{STANDARD_VALUE_SET, companions::Companions};
 use crate::{
     context::SyncContext,
     payload::{BatchPart, UnknownType},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What a member without a history is taken to weigh, in bytes.
-const BYTES_GUESSED: u64 = 8 << 10;
+pub(super) const BYTES_GUESSED: u64 = 8 << 10;
 
 /// What came of planning.
 pub(super) struct Plan {
@@ -69,13 +69,9 @@ pub(super) async fn plan(
     }
     planner.close_batch(cx).await?;
     let with_companions = called_for(waiting, &changed_types);
-    if !with_companions.is_empty() {
-        let companions = companions(cx, sync, &with_companions, described).await?;
-        for row in &with_companions {
-            planner.ask(cx, planned(row, described)).await?;
-        }
-        planner.close_batch_with(cx, companions).await?;
-    }
+    Companions::of(&with_companions)
+        .ask(cx, sync, &mut planner, &with_companions)
+        .await?;
     for name in value_sets(cx, mode, described).await? {
         let key = ComponentKey::new(STANDARD_VALUE_SET, &name);
         let member = Member {
@@ -149,44 +145,6 @@ async fn lost_types(cx: &StepCx<'_, SyncContext>, sync: SyncId) -> Result<BTreeS
         .collect())
 }
 
-/// Tonight's members of all companion types, as far as one retrieve has room beside what is asked for.
-async fn companions(
-    cx: &StepCx<'_, SyncContext>,
-    sync: SyncId,
-    rows: &[DeltaRow],
-    described: &Described,
-) -> Result<Vec<Member>, Trouble> {
-    let asked: BTreeSet<&ComponentKey> = rows.iter().map(|row| &row.entry.key).collect();
-    let types: BTreeSet<&str> = rows
-        .iter()
-        .filter_map(|row| registry().by_name(&row.entry.key.type_name))
-        .flat_map(|info| info.companions.iter().copied())
-        .collect();
-    let types: Vec<&str> = types.into_iter().collect();
-    let room = i64::from(cx.context.settings.batch_files);
-    let members = cx
-        .context
-        .store
-        .dictionary()
-        .listed_members(cx.org, sync, &types, room)
-        .await?;
-    let member = |(key, full_name): (ComponentKey, String)| {
-        let files = i64::from(described.files_expected(&key.type_name));
-        Member {
-            key,
-            full_name,
-            role: Role::Companion,
-            files,
-            bytes: BYTES_GUESSED as i64,
-        }
-    };
-    Ok(members
-        .into_iter()
-        .filter(|(key, _)| !asked.contains(key))
-        .map(member)
-        .collect())
-}
-
 /// A full sync asks for the whole fixed list, any other for those that are held.
 async fn value_sets(
     cx: &StepCx<'_, SyncContext>,
@@ -214,7 +172,7 @@ async fn value_sets(
     Ok(held)
 }
 
-fn planned(row: &DeltaRow, described: &Described) -> Planned<Member> {
+pub(super) fn planned(row: &DeltaRow, described: &Described) -> Planned<Member> {
     let files = row
         .files
         .unwrap_or_else(|| i64::from(described.files_expected(&row.entry.key.type_name)));
@@ -233,11 +191,12 @@ fn weighed(member: Member) -> Planned<Member> {
 }
 
 /// Numbers batches, stages their members, and makes their jobs.
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
+    limits: BatchLimits,
     cutter: BatchCutter<Member>,
     api_version: &'a str,
     described: &'a Described,
-    asked: i64,
+    pub(super) asked: i64,
     jobs: Vec<NewJob>,
 }
 
@@ -249,12 +208,21 @@ impl<'a> Planner<'a> {
             bytes: settings.batch_bytes,
         };
         Self {
+            limits,
             cutter: BatchCutter::new(limits),
             api_version,
             described,
             asked: 0,
             jobs: Vec::new(),
         }
+    }
+
+    pub(super) fn limits(&self) -> BatchLimits {
+        self.limits
+    }
+
+    pub(super) fn described(&self) -> &'a Described {
+        self.described
     }
 
     async fn ask(
@@ -264,22 +232,14 @@ impl<'a> Planner<'a> {
     ) -> Result<(), Trouble> {
         self.asked += 1;
         match self.cutter.push(planned) {
-            Some(full) => self.batch(cx, full, Vec::new()).await,
+            Some(full) => self.batch(cx, full).await,
             None => Ok(()),
         }
     }
 
     async fn close_batch(&mut self, cx: &mut StepCx<'_, SyncContext>) -> Result<(), Trouble> {
-        self.close_batch_with(cx, Vec::new()).await
-    }
-
-    async fn close_batch_with(
-        &mut self,
-        cx: &mut StepCx<'_, SyncContext>,
-        companions: Vec<Member>,
-    ) -> Result<(), Trouble> {
         match self.cutter.take() {
-            Some(rest) => self.batch(cx, rest, companions).await,
+            Some(rest) => self.batch(cx, rest).await,
             None => Ok(()),
         }
     }
@@ -288,23 +248,31 @@ impl<'a> Planner<'a> {
         &mut self,
         cx: &mut StepCx<'_, SyncContext>,
         asked: Vec<Planned<Member>>,
-        companions: Vec<Member>,
+    ) -> Result<(), Trouble> {
+        let asked: Vec<Member> = asked.into_iter().map(|planned| planned.member).collect();
+        self.batch_beside(cx, &asked, &[], 1).await
+    }
+
+    /// One batch: members, what must be asked for beside them, and in how many batches they are asked for in all.
+    pub(super) async fn batch_beside(
+        &mut self,
+        cx: &mut StepCx<'_, SyncContext>,
+        asked: &[Member],
+        companions: &[Member],
+        parts: u32,
     ) -> Result<(), Trouble> {
         let n = self.jobs.len() as i32;
-        let to = asked.len() as u32;
-        let mut members: Vec<Member> = asked.into_iter().map(|planned| planned.member).collect();
-        let unknown_types = self.unknown_types(&members);
-        members.extend(companions);
-        cx.staging.batch(n, &members).await?;
+        cx.staging.batch(n, &[asked, companions].concat()).await?;
         let part = BatchPart {
             api_version: self.api_version.to_owned(),
             batch: n,
             from: 0,
-            to,
+            to: asked.len() as u32,
             broken: 0,
             late: 0,
             asked_again: false,
-            unknown_types,
+            parts,
+            unknown_types: self.unknown_types(asked),
             culprits: Vec::new(),
         };
         self.jobs.push(retrieve_job(part));

@@ -1,0 +1,162 @@
+//! What one difference between two nights costs and shows: a quiet night, one field, a sync that failed at its last
+//! batch.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use nightshift_metadata::{Dated, registry};
+use nightshift_simulator::{Fault, FaultKind, OrgSpec};
+use serde_json::json;
+
+use crate::harness::{Fleet, contents, small_org};
+
+/// What was asked for in the last sync, as long as the sweep has not taken the staged rows away.
+const ASKED: &str = "SELECT DISTINCT type || ' ' || full_name FROM batch_member
+      WHERE role = 'asked' AND sync_id = (SELECT id FROM sync ORDER BY admitted_at DESC LIMIT 1) ORDER BY 1";
+
+#[allow(clippy::print_stdout, reason = "the list is to be read by people")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_night_asks_only_for_members_without_a_trustworthy_date() {
+    // a slow sweep, so that what was staged is still there to be looked at
+    let fleet = Fleet::running(&[("JOBS__SWEEP_MILLIS", "1000")]).await;
+    fleet
+        .connect(OrgSpec::from_folder("small", small_org().join("night-1"), None))
+        .await;
+    let first = fleet.sync("small").await;
+    let quiet = fleet.sync("small").await;
+    let asked = fleet.database.texts(ASKED).await;
+    println!("asked for on a quiet night:\n  {}", asked.join("\n  "));
+    assert_eq!(quiet["asked"], asked.len());
+    assert!(!asked.is_empty() && quiet["asked"].as_u64() < first["asked"].as_u64());
+    for member in &asked {
+        let (type_name, name) = member.split_once(' ').unwrap();
+        let row = registry().by_name(type_name).unwrap();
+        // standard objects are listed without a date
+        let standard = type_name == "CustomObject" && !name.ends_with("__c") && !name.ends_with("__mdt");
+        assert!(
+            row.dated == Dated::Never || standard,
+            "{member} has a date that can be trusted, and was asked for"
+        );
+    }
+}
+
+/// A copy of the first night in which one file is another.
+fn edited(folder: &Path, file: &str, edit: impl FnOnce(String) -> String) -> PathBuf {
+    let to = folder.join("edited");
+    copy(&small_org().join("night-1"), &to);
+    let path = to.join(file);
+    let before = fs::read_to_string(&path).unwrap();
+    let after = edit(before.clone());
+    assert_ne!(before, after, "the edit found nothing");
+    fs::write(path, after).unwrap();
+    to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The difference that a second night with one edited file makes.
+async fn difference(file: &str, edit: impl FnOnce(String) -> String) -> serde_json::Value {
+    let fleet = Fleet::running(&[]).await;
+    let next = edited(fleet.folder.path(), file, edit);
+    let one = small_org().join("night-1");
+    fleet
+        .connect(OrgSpec::from_folder("small", one, Some(next)))
+        .await;
+    fleet.sync("small").await;
+    fleet.simulator.next_night("small").unwrap();
+    assert_eq!(fleet.sync("small").await["state"], "succeeded");
+    fleet
+        .json(&["dictionary", "diff", "small", "1", "2", "--json"])
+        .await
+}
+
+const FIELD: &str = "Context_Type__c";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_field_is_one_change() {
+    let field = format!("Error__c.{FIELD}");
+    let diff = difference("objects/Error__c.object", |text| {
+        text.replace("<label>Context Type</label>", "<label>Kind of context</label>")
+    });
+    assert_eq!(
+        diff.await,
+        json!([{ "type": "CustomField", "full_name": field, "change": "changed" }])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_field_is_seen_though_its_objects_date_stays() {
+    let field = format!("Error__c.{FIELD}");
+    let diff = difference("objects/Error__c.object", |text| {
+        let name = text.find(&format!("<fullName>{FIELD}<")).unwrap();
+        let (begin, end) = (
+            text[..name].rfind("<fields>").unwrap(),
+            text[name..].find("</fields>").unwrap(),
+        );
+        format!("{}{}", &text[..begin], &text[name + end + "</fields>".len()..])
+    });
+    assert_eq!(
+        diff.await,
+        json!([{ "type": "CustomField", "full_name": field, "change": "deleted" }])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_failed_after_every_batch_but_one_leaves_no_trace_in_the_next() {
+    let fleet = Fleet::running(&[("SYNC__BATCH_FILES", "10"), ("JOBS__MAX_ATTEMPTS", "1")]).await;
+    let one = || small_org().join("night-1");
+    fleet.connect(OrgSpec::from_folder("twin", one(), None)).await;
+    let twin = fleet.sync("twin").await;
+    let batches = twin["api_calls"]["retrieve"].as_u64().unwrap();
+    assert!(batches > 3, "{twin}");
+
+    fleet.connect(OrgSpec::from_folder("small", one(), None)).await;
+    let last_zip = Fault {
+        after: u32::try_from(batches - 1).unwrap(),
+        ..Fault::new(FaultKind::TruncatedZip)
+    };
+    fleet.simulator.fault("small", last_zip).unwrap();
+    let failed = fleet.sync("small").await;
+    assert_eq!(
+        (failed["state"].as_str(), failed["failure"]["code"].as_str()),
+        (Some("failed"), Some("archive_truncated")),
+        "{failed}"
+    );
+    assert_eq!(failed["revision"], json!(null));
+    fleet.simulator.clear_faults("small", None).unwrap();
+    assert_eq!(fleet.sync("small").await["state"], "succeeded");
+    let (small, twin) = (fleet.export("small").await, fleet.export("twin").await);
+    assert_eq!(contents(&small), contents(&twin));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_parts_is_what_would_have_come_whole() {
+    let mut dictionaries = Vec::new();
+    for files in ["5000", "10"] {
+        let fleet = Fleet::running(&[("SYNC__BATCH_FILES", files)]).await;
+        let (one, two) = (small_org().join("night-1"), small_org().join("night-2"));
+        fleet.connect(OrgSpec::from_folder("small", one, Some(two))).await;
+        assert_eq!(fleet.sync("small").await["state"], "succeeded");
+        let first = contents(&fleet.export("small").await);
+        fleet.simulator.next_night("small").unwrap();
+        let second = fleet.sync("small").await;
+        let merged = "SELECT count(*) FROM timeline WHERE kind = 'merge'";
+        assert_eq!(fleet.database.count(merged).await > 0, files == "10");
+        let counts = ["asked", "got", "added", "changed", "deleted"].map(|count| second[count].as_i64());
+        dictionaries.push((first, counts, contents(&fleet.export("small").await)));
+    }
+    assert!(dictionaries[0] == dictionaries[1], "the dictionaries differ");
+}

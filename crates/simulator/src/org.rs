@@ -50,6 +50,8 @@ pub enum OrgSource {
         seed: u64,
         /// Members, folders and children together.
         size: u64,
+        /// What a member's main file weighs at least, in bytes; 0 leaves it as short as its content is.
+        weight: usize,
     },
     Folder {
         dir: PathBuf,
@@ -61,7 +63,12 @@ pub enum OrgSource {
 impl OrgSpec {
     /// An org made from a seed, with exactly `size` components.
     pub fn generated(name: &str, seed: u64, size: u64) -> Self {
-        Self::new(name, OrgSource::Generated { seed, size })
+        Self::weighing(name, seed, size, 0)
+    }
+
+    /// The same with long files: a member's main file weighs at least `weight` bytes.
+    pub fn weighing(name: &str, seed: u64, size: u64, weight: usize) -> Self {
+        Self::new(name, OrgSource::Generated { seed, size, weight })
     }
 
     /// An org read from a folder in Metadata API format.
@@ -174,8 +181,8 @@ impl Org {
     pub(crate) fn new(spec: OrgSpec, seed: u64) -> Result<Self, SimulatorError> {
         let number = mix_text(seed, &spec.name);
         let source = match &spec.source {
-            OrgSource::Generated { seed, size } => {
-                Source::Generated(Box::new(GeneratedOrg::new(*seed, *size)))
+            OrgSource::Generated { seed, size, weight } => {
+                Source::Generated(Box::new(GeneratedOrg::weighing(*seed, *size, *weight)))
             }
             OrgSource::Folder { dir, next } => {
                 let tree = Arc::new(FolderOrg::read(dir, None, 0)?);

@@ -80,7 +80,8 @@ impl Shared {
     }
 
     pub(crate) fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        let own = || format!("http://{}", self.address);
+        self.settings.public_url.clone().unwrap_or_else(own)
     }
 
     /// A number that no other call got.

@@ -7,6 +7,8 @@ use std::{net::SocketAddr, time::Duration};
 pub struct SimulatorSettings {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// The URL that clients are told, where something stands before the simulator (a proxy that counts, say).
+    pub public_url: Option<String>,
     /// From which ids and tokens are made.
     pub seed: u64,
     /// Greatest API version that `/services/data` offers, in tenths (670 is 67.0).
@@ -39,6 +41,7 @@ impl Default for SimulatorSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: None,
             seed: 1,
             greatest_version: 670,
             pace: RetrievePace::default(),

@@ -1,25 +1,26 @@
 //! `ingest`: the zip of one retrieve, streamed: envelope, base64, zip, files, components, staged rows.
 //!
 //! Salesforce hands the zip over once, so nothing here can simply be tried again: a worker that died, a zip that is
-//! gone or broken go back to `retrieve` for the same part. Parsing runs on a blocking thread and hands what it finds
-//! through a small channel to the writer of staged rows, so memory holds one file and one chunk.
+//! gone or broken go back to `retrieve` for the same part. How it becomes staged rows is told in `ingest/stage.rs`.
 
 pub(crate) mod read;
+mod stage;
 
 use std::{collections::HashSet, time::Duration};
 
 use domain::{
-    Class, ComponentKey, FailureCode, Kind, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason,
-    fold,
+    Class, ComponentKey, FailureCode, Kind, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold,
 };
 use nightshift_archive::ArchiveError;
 use nightshift_domain as domain;
 use nightshift_jobs::{AfterDeath, Step, StepCx};
-use nightshift_metadata::{Assembled, Described, DescribedType, read_message};
+use nightshift_metadata::{Described, DescribedType, read_message};
 use nightshift_salesforce::{CallCounter, RetrieveMessage, SalesforceError, ZipAnswer, ZipDownload};
-use nightshift_store::staging::{FilePart, Member, Role};
+use nightshift_store::staging::{Member, Role};
 
-use self::read::Item;
+use self::stage::left_out;
+pub(crate) use self::stage::stage;
+pub use self::stage::{InParts, StageError, StagedZip, stage_zip};
 use crate::{
     context::{SyncContext, billed},
     finish::finish_job,
@@ -103,31 +104,8 @@ async fn ingest(
         end,
         ..
     } = download;
-    let (send, mut items) = tokio::sync::mpsc::channel(32);
-    let thread_described = described.clone();
-    let thread = tokio::task::spawn_blocking(move || read::read(reader, &thread_described, &send));
-    let mut got = HashSet::new();
-    let mut staged = Ok(());
-    let mut bytes = 0;
-    while let Some(item) = items.recv().await {
-        if let Item::Blob { size, .. } = &item {
-            bytes += *size;
-        }
-        staged = match item {
-            Item::Assembled(Assembled::Member(member)) if in_parts.contains(&member.component.key) => {
-                stage_part(cx, &part, *member, &mut got).await
-            }
-            item => stage(cx, item, &mut got).await,
-        };
-        if staged.is_err() {
-            break;
-        }
-    }
-    drop(items);
-    let read = thread
-        .await
-        .map_err(|_| Trouble::internal("the thread that reads a zip ended in a panic"))?;
-    staged?;
+    let StagedZip { got, bytes, read } =
+        stage_zip(reader, described.clone(), &in_parts, &mut cx.staging).await?;
     tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_bytes_total", value = bytes);
     tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_components_total", value = got.len() as u64);
     let later = match (end.wait().await, read) {
@@ -148,59 +126,17 @@ async fn ingest(
 }
 
 /// Those of the batch's members of which this retrieve brings a part.
-async fn in_parts(cx: &StepCx<'_, SyncContext>, part: &BatchPart) -> Result<HashSet<ComponentKey>, Trouble> {
+async fn in_parts(cx: &StepCx<'_, SyncContext>, part: &BatchPart) -> Result<InParts, Trouble> {
     if part.parts < 2 {
-        return Ok(HashSet::new());
+        return Ok(InParts::none());
     }
     let members = members(cx, part).await?.into_iter();
     let asked = members.filter(|member| member.role == Role::Asked);
-    Ok(asked.map(|member| member.key).collect())
-}
-
-async fn stage_part(
-    cx: &mut StepCx<'_, SyncContext>,
-    part: &BatchPart,
-    member: nightshift_metadata::Member,
-    got: &mut HashSet<ComponentKey>,
-) -> Result<(), Trouble> {
-    for file in &member.files {
-        let part = FilePart {
-            batch: part.batch,
-            parts: part.parts.cast_signed(),
-            full_name: &member.component.full_name,
-            file,
-        };
-        cx.staging.part(&part).await?;
-    }
-    got.insert(member.component.key);
-    Ok(())
-}
-
-pub(crate) async fn stage(
-    cx: &mut StepCx<'_, SyncContext>,
-    item: Item,
-    got: &mut HashSet<ComponentKey>,
-) -> Result<(), Trouble> {
-    match item {
-        Item::Blob { hash, body, size } => cx.staging.blob(hash, body, size).await?,
-        Item::Assembled(Assembled::Member(member)) => {
-            cx.staging.component(&member.component).await?;
-            for child in &member.children {
-                cx.staging.component(child).await?;
-            }
-            for file in &member.files {
-                cx.staging.file(file).await?;
-            }
-            got.insert(member.component.key);
-        }
-        Item::Assembled(Assembled::Unreadable(lost)) => {
-            let detail = format!("{} in {}: {}", lost.error.code(), lost.path, lost.error);
-            let left_out = left_out(&lost.key, LeftOutReason::Unreadable, &detail);
-            cx.staging.left_out(&left_out).await?;
-            got.insert(lost.key);
-        }
-    }
-    Ok(())
+    Ok(InParts {
+        members: asked.map(|member| member.key).collect(),
+        batch: part.batch,
+        parts: part.parts.cast_signed(),
+    })
 }
 
 /// Asked for and not delivered, with Salesforce's reason where it gives one.
@@ -255,15 +191,6 @@ fn means(type_name: Option<&str>, name: Option<&str>, member: &Member) -> bool {
             )
     });
     of_type && name.is_some_and(|name| same(name, &member.key.name))
-}
-
-fn left_out(key: &ComponentKey, reason: LeftOutReason, detail: &str) -> LeftOut {
-    LeftOut {
-        type_name: key.type_name.clone(),
-        name: key.name.clone(),
-        reason,
-        detail: detail.to_owned(),
-    }
 }
 
 /// The network or the text was at fault while the zip came.

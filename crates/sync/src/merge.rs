@@ -54,7 +54,7 @@ async fn merge_all(cx: &mut StepCx<'_, SyncContext>) -> Result<(), Trouble> {
         after = Some(last.key.clone());
         for parted in page.into_iter().filter(Parted::is_whole) {
             for item in merge_one(cx, parted).await? {
-                stage(cx, item, &mut merged).await?;
+                stage(&mut cx.staging, item, &mut merged).await?;
             }
         }
     }

@@ -7,6 +7,8 @@ use nightshift_domain as domain;
 use nightshift_salesforce::SalesforceError;
 use nightshift_store::StoreError;
 
+use crate::ingest::StageError;
+
 /// An error of a step.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
@@ -40,6 +42,15 @@ impl Trouble {
             message,
             evidence: [].into(),
         })
+    }
+}
+
+impl From<StageError> for Trouble {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Store(error) => error.into(),
+            StageError::Panicked => Self::internal(&error.to_string()),
+        }
     }
 }
 

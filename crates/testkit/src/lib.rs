@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use nightshift_domain::schedule::{Days, Schedule, Window};
 use nightshift_store::{Keyring, Store, StoreSettings, orgs::NewOrg};
@@ -49,6 +50,11 @@ impl TestDb {
         database
     }
 
+    /// One that another process made and gave the URL of.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+
     /// `postgres://...`
     pub fn url(&self) -> &str {
         &self.url
@@ -89,6 +95,49 @@ impl TestDb {
             .execute(&mut self.connect().await)
             .await
             .expect("the clock can be moved");
+    }
+
+    /// All rows of a table, in COPY's binary form.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    pub async fn copy_out(&self, table: &str) -> Vec<u8> {
+        let mut connection = self.connect().await;
+        let rows = connection
+            .copy_out_raw(&format!("COPY {table} TO STDOUT (FORMAT binary)"))
+            .await
+            .expect("the table can be read");
+        let pieces: Vec<_> = rows.try_collect().await.expect("the rows come");
+        pieces.concat()
+    }
+
+    /// Puts such rows into a table.
+    ///
+    /// # Panics
+    /// When the table refuses them.
+    pub async fn copy_in(&self, table: &str, rows: &[u8]) {
+        let mut connection = self.connect().await;
+        let mut copy = connection
+            .copy_in_raw(&format!("COPY {table} FROM STDIN (FORMAT binary)"))
+            .await
+            .expect("the table takes rows");
+        for piece in rows.chunks(128 << 10) {
+            copy.send(piece).await.expect("the server takes a piece");
+        }
+        copy.finish().await.expect("the rows fit");
+    }
+
+    /// Empties a table.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    pub async fn empty(&self, table: &str) {
+        let truncate = format!("TRUNCATE {table}");
+        self.connect()
+            .await
+            .execute(sqlx::AssertSqlSafe(truncate))
+            .await
+            .expect("the table can be emptied");
     }
 
     /// One number.

@@ -1,4 +1,5 @@
-//! The files of generated components: one to four kilobytes each, worked out from seed, night and number.
+//! The files of generated components: one to four kilobytes each unless the org is to weigh more, worked out from
+//! seed, night and number.
 //!
 //! A file depends only on its own component's night and on names of the first night, never on what became of other
 //! components: else one deletion would change files that nobody touched. Objects and other files with children are
@@ -38,13 +39,10 @@ pub(crate) fn files(org: &GeneratedOrg, member: MemberId, part: &Part) -> Vec<So
     match kind.row().shape {
         Shape::Folder => vec![one(format!("{path}-meta.xml"), folder(kind, &name, &mut numbers))],
         Shape::Meta | Shape::Document => vec![
-            one(
-                path.clone(),
-                body(kind, &name, org.generation_of(member), &mut numbers),
-            ),
+            one(path.clone(), body(kind, &name, org, member, &mut numbers)),
             one(format!("{path}-meta.xml"), meta(kind, &name, &mut numbers)),
         ],
-        Shape::Bundle => bundle(kind, &name, org.generation_of(member), &mut numbers),
+        Shape::Bundle => bundle(kind, &name, org, member, &mut numbers),
         Shape::Child => Vec::new(),
         Shape::File if kind.children().is_empty() => {
             vec![one(path, document(org, member, &name, &mut numbers))]
@@ -104,9 +102,10 @@ fn meta(kind: TypeId, name: &str, numbers: &mut Numbers) -> Vec<u8> {
 }
 
 /// A body of code or text that says in which night it was written.
-fn body(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec<u8> {
+fn body(kind: TypeId, name: &str, org: &GeneratedOrg, member: MemberId, numbers: &mut Numbers) -> Vec<u8> {
+    let generation = org.generation_of(member);
     let plain = name.rsplit('/').next().unwrap_or(name);
-    let length = 600 + numbers.below(1_800);
+    let length = (600 + numbers.below(1_800)).max(org.weight);
     let mut text = match kind.name() {
         "ApexClass" => format!("/** night {generation} */\npublic with sharing class {plain} {{\n"),
         "ApexTrigger" => {
@@ -140,7 +139,14 @@ fn body(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec
     text.into_bytes()
 }
 
-fn bundle(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> Vec<SourceFile> {
+fn bundle(
+    kind: TypeId,
+    name: &str,
+    org: &GeneratedOrg,
+    member: MemberId,
+    numbers: &mut Numbers,
+) -> Vec<SourceFile> {
+    let generation = org.generation_of(member);
     let endings = if kind.name() == "AuraDefinitionBundle" {
         AURA
     } else {
@@ -149,7 +155,8 @@ fn bundle(kind: TypeId, name: &str, generation: u32, numbers: &mut Numbers) -> V
     endings
         .iter()
         .map(|ending| {
-            let sentence = talk(numbers, 500);
+            let main = *ending == endings[0];
+            let sentence = talk(numbers, if main { org.weight.max(500) } else { 500 });
             let bytes = match *ending {
                 ".js-meta.xml" | ".cmp-meta.xml" => {
                     let aura = kind.name() == "AuraDefinitionBundle";
@@ -306,6 +313,7 @@ fn document(org: &GeneratedOrg, member: MemberId, name: &str, numbers: &mut Numb
             }
         }
     }
+    xml.fill(org.weight, numbers);
     xml.finish()
 }
 

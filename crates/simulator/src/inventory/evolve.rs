@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_list_of_changes_is_what_a_comparison_of_all_files_finds() {
-        let mut org = GeneratedOrg::new(11, 1_500);
+        let mut org = GeneratedOrg::weighing(11, 1_500, 0);
         for _ in 0..3 {
             let before = everything(&org);
             let (next, changes) = org.evolve(0.1);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_change_moves_the_date_of_its_component_and_of_no_other() {
-        let org = GeneratedOrg::new(11, 1_500);
+        let org = GeneratedOrg::weighing(11, 1_500, 0);
         let before = everything(&org);
         let (next, changes) = org.evolve(0.2);
         let touched: BTreeSet<(String, String)> = changes
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_share_give_the_same_night() {
-        let one = GeneratedOrg::new(4, 800).evolve(0.05).1;
-        assert_eq!(one, GeneratedOrg::new(4, 800).evolve(0.05).1);
-        assert_ne!(one, GeneratedOrg::new(5, 800).evolve(0.05).1);
+        let one = GeneratedOrg::weighing(4, 800, 0).evolve(0.05).1;
+        assert_eq!(one, GeneratedOrg::weighing(4, 800, 0).evolve(0.05).1);
+        assert_ne!(one, GeneratedOrg::weighing(5, 800, 0).evolve(0.05).1);
     }
 }

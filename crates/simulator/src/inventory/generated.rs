@@ -29,6 +29,8 @@ pub(crate) enum Mark {
 #[derive(Clone)]
 pub(crate) struct GeneratedOrg {
     pub(super) seed: u64,
+    /// Bytes of a member's main file, at least.
+    pub(super) weight: usize,
     pub(super) base: BTreeMap<TypeId, u32>,
     pub(super) added: BTreeMap<TypeId, u32>,
     pub(super) marks: HashMap<MemberId, Mark>,
@@ -37,10 +39,11 @@ pub(crate) struct GeneratedOrg {
 }
 
 impl GeneratedOrg {
-    pub(crate) fn new(seed: u64, size: u64) -> Self {
+    pub(crate) fn weighing(seed: u64, size: u64, weight: usize) -> Self {
         let base = spread(size).into_iter().collect();
         Self {
             seed,
+            weight,
             base,
             added: BTreeMap::new(),
             marks: HashMap::new(),
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_counts_are_the_size_and_the_listings_agree() {
-        let org = GeneratedOrg::new(3, 2_000);
+        let org = GeneratedOrg::weighing(3, 2_000, 0);
         assert_eq!(org.counts().values().sum::<u64>(), 2_000);
         for (name, count) in org.counts() {
             let kind = TypeId::named(name).unwrap();
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_child_stands_in_the_file_of_its_parent_once() {
-        let org = GeneratedOrg::new(3, 2_000);
+        let org = GeneratedOrg::weighing(3, 2_000, 0);
         let object = TypeId::named("CustomObject").unwrap();
         let below: usize = org
             .list(object, None)
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn every_member_has_as_many_files_as_it_says() {
-        let org = GeneratedOrg::new(3, 400);
+        let org = GeneratedOrg::weighing(3, 400, 0);
         for kind in org
             .kinds()
             .into_iter()

@@ -69,6 +69,20 @@ impl Markup {
         self.close()
     }
 
+    /// Adds harmless groups until the document weighs at least so many bytes.
+    pub(crate) fn fill(&mut self, bytes: usize, numbers: &mut Numbers) {
+        let mut groups = 0;
+        while self.out.len() < bytes {
+            let name = format!("remark_{groups}");
+            let text = talk(numbers, 120);
+            self.group(
+                "remarks",
+                &[("name", &name), ("text", &text), ("visible", "true")],
+            );
+            groups += 1;
+        }
+    }
+
     /// Closes what is open and gives the bytes.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         while !self.open.is_empty() {

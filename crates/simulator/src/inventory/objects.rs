@@ -44,6 +44,7 @@ fn own_elements(org: &GeneratedOrg, member: MemberId, numbers: &mut Numbers, xml
         xml.group("nameField", &[("label", "Name"), ("type", "Text")]);
         xml.leaf("sharingModel", "ReadWrite");
     }
+    xml.fill(org.weight, numbers);
 }
 
 fn element(org: &GeneratedOrg, child: MemberId, xml: &mut Markup) {

@@ -8,7 +8,9 @@
 
 mod harness;
 mod kills;
+mod needles;
 mod nights;
 mod reports;
 mod requests;
+mod secrets;
 mod wrongs;

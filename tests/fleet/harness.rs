@@ -152,6 +152,31 @@ impl Fleet {
         panic!("{} never says {words:?}; it ends with: {end}", file.display());
     }
 
+    /// Waits until what `org show` gives is as wanted.
+    pub async fn org_is(&self, org: &str, wanted: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let mut document = Value::Null;
+        for _ in 0..150 {
+            document = self.json(&["org", "show", org, "--json"]).await;
+            if is(&document) {
+                return document;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("org {org} is never {wanted}: {document}");
+    }
+
+    /// Gives the org the slot 22:00 of its own zone, and moves the database's clock to where it has come.
+    pub async fn slot_comes(&self, org: &str) {
+        let saved = self
+            .json(&["org", "schedule", org, "--at", "22:00", "--json"])
+            .await;
+        let next: jiff::Timestamp = saved["next_run"].as_str().unwrap().parse().unwrap();
+        let left = next.duration_since(self.database.store().await.now().await.unwrap());
+        self.database
+            .advance(Duration::try_from(left).unwrap() + Duration::from_secs(1))
+            .await;
+    }
+
     /// Runs a command that must end well, and reads its document.
     pub async fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments).await;

@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod collector;
 mod harness;
 mod kills;
 mod needles;
@@ -13,4 +14,5 @@ mod nights;
 mod reports;
 mod requests;
 mod secrets;
+mod traces;
 mod wrongs;

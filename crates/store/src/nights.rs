@@ -4,7 +4,7 @@
 //! are written in one transaction. What to do with a due org is the caller's pure decision.
 
 use domain::{
-    Door, Mode, NewJob, OrgId, SyncRequest,
+    Door, Mode, NewJob, OrgId, SyncRequest, Traceparent,
     schedule::{Firing, NightRun, Schedule},
 };
 use jiff::{Timestamp, civil::Date};
@@ -58,11 +58,20 @@ pub struct FireDecision {
     pub closes_at: Timestamp,
 }
 
+/// A sync that the night started, by its slot or again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Started {
+    /// Whose.
+    pub org: OrgId,
+    /// The first span of its trace, for whoever fired it to record.
+    pub traceparent: Traceparent,
+}
+
 /// What one round did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fired {
     /// Orgs whose sync was started.
-    pub started: Vec<OrgId>,
+    pub started: Vec<Started>,
     /// Orgs whose slot joined a running sync.
     pub joined: Vec<OrgId>,
     /// Nights that were recorded as missed.
@@ -129,7 +138,7 @@ impl Nights<'_> {
     }
 
     /// Starts again the failed syncs of this night whose time has come.
-    pub async fn retry(self, limit: i64, first: &NewJob) -> Result<Vec<OrgId>, StoreError> {
+    pub async fn retry(self, limit: i64, first: &NewJob) -> Result<Vec<Started>, StoreError> {
         let mut tx = self.store.begin("nights.retry").await?;
         let rows = sqlx::query(
             "-- nights.due_retries
@@ -148,24 +157,8 @@ impl Nights<'_> {
             let org = OrgId::from_uuid(row.get("org_id"));
             let night = row.get::<Day, _>("night").0;
             let closes_at = row.get::<Stamp, _>("closes_at").0;
-            let reason = Some("the sync of this night failed and may heal".to_owned());
-            let request = SyncRequest {
-                org,
-                mode: Mode::Incremental,
-                door: Door::SameNightRetry,
-                reason,
-            };
-            let answer = admit_in(
-                &mut tx,
-                &request,
-                Patience::Night { night, closes_at },
-                first,
-                None,
-            )
-            .await?;
-            if matches!(answer, AdmissionAnswer::Opened { .. }) {
-                started.push(org);
-            }
+            let patience = Patience::Night { night, closes_at };
+            started.extend(start_again(&mut tx, org, patience, first).await?);
             sqlx::query(
                 "-- nights.retried
                 UPDATE night SET retry_at = NULL, retries = retries + 1 WHERE org_id = $1 AND night = $2",
@@ -189,6 +182,24 @@ impl Nights<'_> {
             .await
             .map_err(at("nights.state"))
     }
+}
+
+async fn start_again(
+    c: &mut PgConnection,
+    org: OrgId,
+    patience: Patience,
+    first: &NewJob,
+) -> Result<Option<Started>, StoreError> {
+    let request = SyncRequest {
+        org,
+        mode: Mode::Incremental,
+        door: Door::SameNightRetry,
+        reason: Some("the sync of this night failed and may heal".to_owned()),
+    };
+    let traceparent = new_trace();
+    let trace = traceparent.to_string();
+    let answer = admit_in(c, &request, patience, first, Some(&trace)).await?;
+    Ok(matches!(answer, AdmissionAnswer::Opened { .. }).then_some(Started { org, traceparent }))
 }
 
 async fn carry_out(
@@ -224,8 +235,10 @@ async fn carry_out(
                     night: run.night,
                     closes_at: decision.closes_at,
                 };
-                match admit_in(&mut *c, &request, patience, first, None).await? {
-                    AdmissionAnswer::Opened { .. } => fired.started.push(org),
+                let traceparent = new_trace();
+                let trace = traceparent.to_string();
+                match admit_in(&mut *c, &request, patience, first, Some(&trace)).await? {
+                    AdmissionAnswer::Opened { .. } => fired.started.push(Started { org, traceparent }),
                     AdmissionAnswer::Joined { sync } => {
                         join_night(&mut *c, org, run.night, sync).await?;
                         fired.joined.push(org);
@@ -236,6 +249,12 @@ async fn carry_out(
             next_run(c, org, Some(run.night), next).await
         }
     }
+}
+
+/// Nobody's trace leads to a night: it begins one.
+fn new_trace() -> Traceparent {
+    let (trace, span) = rand::random();
+    Traceparent::root(trace, span)
 }
 
 #[derive(PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod needles;
 mod nights;
 mod reports;
 mod requests;
+mod retries;
 mod secrets;
 mod traces;
 mod wrongs;

@@ -137,12 +137,13 @@ impl Nights<'_> {
         Ok(fired)
     }
 
-    /// Starts again the failed syncs of this night whose time has come.
+    /// Starts again the failed syncs of this night whose time has come. One whose window closed before a scheduler looked
+    /// is dropped: by day an org's requests are its users'.
     pub async fn retry(self, limit: i64, first: &NewJob) -> Result<Vec<Started>, StoreError> {
         let mut tx = self.store.begin("nights.retry").await?;
         let rows = sqlx::query(
             "-- nights.due_retries
-            SELECT night.org_id, night.night, night.closes_at
+            SELECT night.org_id, night.night, night.closes_at, night.closes_at > nightshift_now() AS is_open
               FROM night JOIN org ON org.id = night.org_id
              WHERE night.retry_at <= nightshift_now()
              ORDER BY night.retry_at LIMIT $1
@@ -157,8 +158,10 @@ impl Nights<'_> {
             let org = OrgId::from_uuid(row.get("org_id"));
             let night = row.get::<Day, _>("night").0;
             let closes_at = row.get::<Stamp, _>("closes_at").0;
-            let patience = Patience::Night { night, closes_at };
-            started.extend(start_again(&mut tx, org, patience, first).await?);
+            if row.get("is_open") {
+                let patience = Patience::Night { night, closes_at };
+                started.extend(start_again(&mut tx, org, patience, first).await?);
+            }
             sqlx::query(
                 "-- nights.retried
                 UPDATE night SET retry_at = NULL, retries = retries + 1 WHERE org_id = $1 AND night = $2",

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Output, Stdio},
+    time::Duration,
 };
 
 use nightshift_simulator::{OrgSpec, Simulator, SimulatorSettings};
@@ -83,12 +84,17 @@ impl Fleet {
 
     /// Starts a process with some variables more, such as a point of crate `fail` at which it dies; gives its number.
     pub fn start(&mut self, role: &str, variables: &[(&str, &str)]) -> usize {
+        self.begin(&[role], variables)
+    }
+
+    /// Starts a command that goes on by itself, with some variables more; its log is called as its first word.
+    pub fn begin(&mut self, arguments: &[&str], variables: &[(&str, &str)]) -> usize {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.log(role))
+            .open(self.log(arguments[0]))
             .unwrap();
-        let mut command = self.command(&[role]);
+        let mut command = self.command(arguments);
         command
             .envs(variables.iter().copied())
             .stdout(log.try_clone().unwrap())
@@ -116,7 +122,59 @@ impl Fleet {
 
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().await.unwrap()
+        self.run_with(arguments, &[]).await
+    }
+
+    /// The same with some variables more.
+    pub async fn run_with(&self, arguments: &[&str], variables: &[(String, String)]) -> Output {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().cloned()).output().await.unwrap()
+    }
+
+    /// Waits until a file that grows says these words, and gives what it says by then.
+    pub async fn says(&self, file: &Path, words: &str) -> String {
+        for _ in 0..900 {
+            let text = String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned();
+            if text.contains(words) {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let end: String = text
+            .chars()
+            .rev()
+            .take(2_000)
+            .collect::<Vec<_>>()
+            .iter()
+            .rev()
+            .collect();
+        panic!("{} never says {words:?}; it ends with: {end}", file.display());
+    }
+
+    /// Waits until what `org show` gives is as wanted.
+    pub async fn org_is(&self, org: &str, wanted: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let mut document = Value::Null;
+        for _ in 0..150 {
+            document = self.json(&["org", "show", org, "--json"]).await;
+            if is(&document) {
+                return document;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("org {org} is never {wanted}: {document}");
+    }
+
+    /// Gives the org the slot 22:00 of its own zone, and moves the database's clock to where it has come.
+    pub async fn slot_comes(&self, org: &str) {
+        let saved = self
+            .json(&["org", "schedule", org, "--at", "22:00", "--json"])
+            .await;
+        let next: jiff::Timestamp = saved["next_run"].as_str().unwrap().parse().unwrap();
+        let left = next.duration_since(self.database.store().await.now().await.unwrap());
+        self.database
+            .advance(Duration::try_from(left).unwrap() + Duration::from_secs(1))
+            .await;
     }
 
     /// Runs a command that must end well, and reads its document.

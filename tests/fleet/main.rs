@@ -7,9 +7,14 @@
 )]
 
 mod changes;
+mod collector;
 mod harness;
 mod kills;
+mod needles;
 mod nights;
 mod reports;
 mod requests;
+mod retries;
+mod secrets;
+mod traces;
 mod wrongs;

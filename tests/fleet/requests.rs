@@ -13,12 +13,19 @@ import os, sys, pika
 connection = pika.BlockingConnection(pika.URLParameters(os.environ["NIGHTSHIFT__BROKER__URL"]))
 channel = connection.channel()
 channel.confirm_delivery()
+trace = os.environ.get("TRACEPARENT")
+properties = pika.BasicProperties(headers={"traceparent": trace} if trace else None)
 for body in sys.argv[2:]:
-    channel.basic_publish(exchange=sys.argv[1] + ".requests", routing_key="", body=body.encode(), mandatory=True)
+    channel.basic_publish(sys.argv[1] + ".requests", "", body.encode(), properties, mandatory=True)
 connection.close()
 "#;
 
 async fn publish(fleet: &Fleet, bodies: &[&str]) {
+    publish_within(fleet, None, bodies).await;
+}
+
+/// The same by a client that is within a trace of its own.
+pub async fn publish_within(fleet: &Fleet, traceparent: Option<&str>, bodies: &[&str]) {
     let python = variable("NIGHTSHIFT_TEST_PYTHON");
     let mut words = String::new();
     // the exchange is there once the first process has connected
@@ -26,6 +33,7 @@ async fn publish(fleet: &Fleet, bodies: &[&str]) {
         let output = tokio::process::Command::new(&python)
             .args(["-c", PUBLISH, &fleet.prefix])
             .args(bodies)
+            .envs(traceparent.map(|trace| ("TRACEPARENT", trace)))
             .output()
             .await
             .unwrap();

@@ -17,6 +17,7 @@ pub mod organization_id;
 pub mod outcome;
 pub mod schedule;
 pub mod sync;
+pub mod trace;
 
 pub use admission::{Admission, Door, OpenSync, Refusal, SyncRequest, admit};
 pub use component::{
@@ -30,3 +31,4 @@ pub use names::{NameError, OrgName};
 pub use organization_id::{OrganizationId, OrganizationIdError};
 pub use outcome::{Bill, Outcome, StepError, Verdict, WaitReason};
 pub use sync::{Mode, SyncEvent, SyncState};
+pub use trace::{Traceparent, TraceparentError};

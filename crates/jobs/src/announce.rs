@@ -3,7 +3,7 @@
 //! An announcement is harmless: it may be lost (the sweep repeats it) or doubled (the claim refuses the second). What
 //! is not confirmed is unmarked, so that the sweep takes it up at once and not after a minute.
 
-use domain::{Class, OrgId};
+use domain::{Class, OrgId, Traceparent};
 use nightshift_domain as domain;
 use nightshift_queue::{Announced, JobMessage, Queue};
 use nightshift_store::{
@@ -49,12 +49,22 @@ async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(),
     Ok(store.jobs().unmark(&unsent).await?)
 }
 
+/// Each announcement is a span of the job's trace, and its message names that span: so the step hangs on the process
+/// that told of it, whichever that was.
 fn message(job: &DueJob) -> JobMessage {
+    let trace = job.traceparent.as_deref().and_then(|text| text.parse().ok());
+    let own = trace.map(|trace: Traceparent| trace.with_span(rand::random()).to_string());
+    if let Some(own) = own.as_deref() {
+        let traceparent = job.traceparent.as_deref();
+        let (org, id, class) = (job.org, job.job, job.class.as_str());
+        tracing::info_span!("announce", org.id = %org, job.id = %id, job.class = class, traceparent, own_traceparent = own)
+            .in_scope(|| {});
+    }
     JobMessage {
         org: job.org,
         job: job.job,
         class: job.class,
-        traceparent: job.traceparent.clone(),
+        traceparent: own.or_else(|| job.traceparent.clone()),
     }
 }
 

@@ -27,10 +27,10 @@ pub async fn run(settings: &Settings, args: &DemoArgs) -> Result<ExitCode, Comma
         Err(error) => Err(error),
     };
     if args.keep && told.is_ok() {
-        eprintln!(
-            "\nit goes on running; Ctrl-C ends it. For other commands:\n{}",
-            stage.variables()
-        );
+        eprintln!("\nit goes on running; Ctrl-C ends it");
+        if let Err(error) = stage.tell_how_to_reach_it() {
+            eprintln!("nightshift: {error}");
+        }
         stop_signal().await;
     }
     stage.end().await;

@@ -5,7 +5,7 @@
 
 mod up;
 
-pub use up::{new_key, up};
+pub use up::{new_key, up, write_env};
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 

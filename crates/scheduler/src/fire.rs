@@ -11,7 +11,7 @@ use nightshift_domain as domain;
 use nightshift_jobs::announce;
 use nightshift_store::{
     StoreError,
-    nights::{DueOrg, FireDecision, Fired},
+    nights::{DueOrg, FireDecision, Fired, Started},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -95,8 +95,11 @@ impl Firer {
             .await?;
         let retried = parts.store.nights().retry(parts.fire_batch, &parts.first).await?;
         tell(&fired, retried.len());
-        for org in fired.started.iter().chain(&retried) {
-            if let Err(error) = announce(&parts.store, parts.queue.as_ref(), &parts.jobs, Some(*org)).await {
+        let begun = fired.started.iter().chain(&retried);
+        begun.clone().for_each(record);
+        for started in begun {
+            let announced = announce(&parts.store, parts.queue.as_ref(), &parts.jobs, Some(started.org));
+            if let Err(error) = announced.await {
                 tracing::warn!(%error, "could not announce fired syncs; the sweep will");
                 break;
             }
@@ -128,6 +131,12 @@ fn decide(
         mode,
         closes_at: now.checked_add(left).unwrap_or(now),
     })
+}
+
+/// The span that the sync's trace begins with; what its jobs do hangs on it.
+fn record(started: &Started) {
+    let own_traceparent = started.traceparent.to_string();
+    tracing::info_span!(parent: None, "fire", org.id = %started.org, own_traceparent).in_scope(|| {});
 }
 
 fn tell(fired: &Fired, retried: usize) {

@@ -84,6 +84,13 @@ fn handle(
                 None => Ok(json!(calls)),
             }
         }
+        ("GET", "secrets") => {
+            let secrets: BTreeMap<String, _> = orgs(shared, asked)?
+                .iter()
+                .map(|org| (org.spec.name.clone(), org.secrets()))
+                .collect();
+            Ok(json!(secrets))
+        }
         ("DELETE", "calls") => {
             orgs(shared, asked)?.iter().for_each(|org| org.forget_calls());
             Ok(json!({}))

@@ -149,6 +149,11 @@ impl Simulator {
         Ok(self.shared.org(org)?.calls())
     }
 
+    /// The secret of the org's app, and every access and refresh token that was ever given out.
+    pub fn secrets(&self, org: &str) -> Result<Vec<String>, SimulatorError> {
+        Ok(self.shared.org(org)?.secrets())
+    }
+
     /// Revokes all tokens of the org, as its administrator would.
     pub fn revoke(&self, org: &str) -> Result<(), SimulatorError> {
         self.shared.org(org)?.tokens().revoke_all();

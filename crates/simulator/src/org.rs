@@ -142,6 +142,8 @@ pub struct OrgAccess {
     pub organization_id: String,
     pub user_id: String,
     pub client_id: String,
+    /// Of an app that has one.
+    pub client_secret: Option<String>,
     pub refresh_token: String,
     pub instance_url: String,
     pub time_zone: String,
@@ -225,6 +227,12 @@ impl Org {
 
     pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         locked(&self.tokens)
+    }
+
+    /// Everything of this org that nobody but its client may know.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let of_app = self.spec.client_secret.iter().cloned();
+        of_app.chain(self.tokens().issued().iter().cloned()).collect()
     }
 
     pub(crate) fn retrieves(&self) -> MutexGuard<'_, HashMap<String, Retrieve>> {

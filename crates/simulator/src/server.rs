@@ -115,6 +115,7 @@ impl Shared {
             organization_id: org.organization_id.clone(),
             user_id: org.user_id.clone(),
             client_id: org.client_id.clone(),
+            client_secret: org.spec.client_secret.clone(),
             refresh_token: org.tokens().current().to_owned(),
             instance_url: self.base_url(),
             time_zone: org.spec.time_zone.clone(),

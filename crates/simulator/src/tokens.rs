@@ -44,6 +44,8 @@ pub(crate) struct Tokens {
     revoked: bool,
     /// Access tokens and the time (of the simulator's clock) when they end.
     access: HashMap<String, Duration>,
+    /// Every token that was ever given out, so that a test can look where none of them may stand.
+    issued: Vec<String>,
     numbers: Numbers,
 }
 
@@ -54,6 +56,7 @@ impl Tokens {
         Self {
             organization_id: organization_id.to_owned(),
             rotation,
+            issued: vec![refresh.clone()],
             refresh,
             spent: HashSet::new(),
             revoked: false,
@@ -65,6 +68,11 @@ impl Tokens {
     /// The refresh token that is good now.
     pub(crate) fn current(&self) -> &str {
         &self.refresh
+    }
+
+    /// Every access and refresh token that was ever given out, the oldest first.
+    pub(crate) fn issued(&self) -> &[String] {
+        &self.issued
     }
 
     /// Whether the token is or was one of this org's refresh tokens.
@@ -91,7 +99,7 @@ impl Tokens {
         let rotated = match self.rotation {
             Rotation::Off => None,
             Rotation::On => {
-                let fresh = refresh_token(&mut self.numbers);
+                let fresh = self.new_refresh();
                 self.spent
                     .insert(std::mem::replace(&mut self.refresh, fresh.clone()));
                 Some(fresh)
@@ -111,6 +119,7 @@ impl Tokens {
         );
         self.access.retain(|_, end| *end > now);
         self.access.insert(access.clone(), now + lifetime);
+        self.issued.push(access.clone());
         access
     }
 
@@ -133,8 +142,14 @@ impl Tokens {
     pub(crate) fn reauthorize(&mut self) -> String {
         self.revoked = false;
         self.access.clear();
-        let fresh = refresh_token(&mut self.numbers);
+        let fresh = self.new_refresh();
         self.refresh.clone_from(&fresh);
+        fresh
+    }
+
+    fn new_refresh(&mut self) -> String {
+        let fresh = refresh_token(&mut self.numbers);
+        self.issued.push(fresh.clone());
         fresh
     }
 

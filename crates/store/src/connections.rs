@@ -53,6 +53,8 @@ pub struct StoredToken {
 pub struct Refresh {
     org: OrgId,
     generation: TokenGeneration,
+    /// How long the right lasts: whoever has it now has another end of it.
+    until: Timestamp,
     /// Where to refresh.
     pub login_url: String,
     /// Where the API was.
@@ -123,7 +125,7 @@ impl Connections<'_> {
              WHERE id = $1 AND (refreshing_until IS NULL OR refreshing_until < nightshift_now())
                AND (access_token IS NULL OR token_generation <= $2)
             RETURNING login_url, instance_url, client_id, client_secret, refresh_token, organization_id,
-                      token_generation",
+                      token_generation, refreshing_until",
         )
         .bind(org.uuid())
         .bind(stale.map_or(-1, |stale| stale.0))
@@ -193,16 +195,21 @@ impl Connections<'_> {
         stored.ok_or(StoreError::LeaseLost)
     }
 
-    /// Gives the right back. A code that only a person can mend marks the org; any other leaves it for the next try.
+    /// Gives the right back, if it is still ours. A code that only a person can mend marks the org; any other leaves it
+    /// for the next try.
+    ///
+    /// Whoever slept past its end must not free the right of the worker that took over: a third one would send the same
+    /// refresh token a second time, and Salesforce revoke everything.
     pub async fn fail_refresh(self, refresh: Refresh, code: Option<FailureCode>) -> Result<(), StoreError> {
         sqlx::query(
             "-- connections.fail_refresh
             UPDATE org SET refreshing_until = NULL, broken_with = coalesce($3, broken_with)
-             WHERE id = $1 AND token_generation = $2",
+             WHERE id = $1 AND token_generation = $2 AND refreshing_until = $4",
         )
         .bind(refresh.org.uuid())
         .bind(refresh.generation.0)
         .bind(code.map(FailureCode::as_str))
+        .bind(Stamp(refresh.until))
         .execute(&self.store.pool)
         .await
         .map_err(at("connections.fail_refresh"))?;
@@ -265,6 +272,7 @@ impl Connections<'_> {
         Ok(Refresh {
             org,
             generation: TokenGeneration(row.get("token_generation")),
+            until: row.get::<Stamp, _>("refreshing_until").0,
             login_url: row.get("login_url"),
             instance_url: row.get("instance_url"),
             client_id: row.get("client_id"),

@@ -4,7 +4,7 @@
 //! are written in one transaction. What to do with a due org is the caller's pure decision.
 
 use domain::{
-    Door, Mode, NewJob, OrgId, SyncRequest,
+    Door, Mode, NewJob, OrgId, SyncRequest, Traceparent,
     schedule::{Firing, NightRun, Schedule},
 };
 use jiff::{Timestamp, civil::Date};
@@ -16,7 +16,7 @@ use crate::{
     error::{StoreError, at},
     orgs::schedule,
     row::{Day, Stamp},
-    syncs::{AdmissionAnswer, Opening, Patience, admit_in},
+    syncs::{AdmissionAnswer, Opening, Patience, admit_in, new_trace},
 };
 
 /// The aggregate.
@@ -58,11 +58,20 @@ pub struct FireDecision {
     pub closes_at: Timestamp,
 }
 
+/// A sync that the night started, by its slot or again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Started {
+    /// Whose.
+    pub org: OrgId,
+    /// The first span of its trace, for whoever fired it to record.
+    pub traceparent: Traceparent,
+}
+
 /// What one round did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fired {
     /// Orgs whose sync was started.
-    pub started: Vec<OrgId>,
+    pub started: Vec<Started>,
     /// Orgs whose slot joined a running sync.
     pub joined: Vec<OrgId>,
     /// Nights that were recorded as missed.
@@ -128,12 +137,13 @@ impl Nights<'_> {
         Ok(fired)
     }
 
-    /// Starts again the failed syncs of this night whose time has come.
-    pub async fn retry(self, limit: i64, first: &NewJob) -> Result<Vec<OrgId>, StoreError> {
+    /// Starts again the failed syncs of this night whose time has come. One whose window closed before a scheduler looked
+    /// is dropped: by day an org's requests are its users'.
+    pub async fn retry(self, limit: i64, first: &NewJob) -> Result<Vec<Started>, StoreError> {
         let mut tx = self.store.begin("nights.retry").await?;
         let rows = sqlx::query(
             "-- nights.due_retries
-            SELECT night.org_id, night.night, night.closes_at
+            SELECT night.org_id, night.night, night.closes_at, night.closes_at > nightshift_now() AS is_open
               FROM night JOIN org ON org.id = night.org_id
              WHERE night.retry_at <= nightshift_now()
              ORDER BY night.retry_at LIMIT $1
@@ -148,22 +158,9 @@ impl Nights<'_> {
             let org = OrgId::from_uuid(row.get("org_id"));
             let night = row.get::<Day, _>("night").0;
             let closes_at = row.get::<Stamp, _>("closes_at").0;
-            let reason = Some("the sync of this night failed and may heal".to_owned());
-            let request = SyncRequest {
-                org,
-                mode: Mode::Incremental,
-                door: Door::SameNightRetry,
-                reason,
-            };
-            let opening = Opening {
-                request: &request,
-                patience: Patience::Night { night, closes_at },
-                first,
-                traceparent: None,
-            };
-            let answer = admit_in(&mut tx, &opening).await?;
-            if matches!(answer, AdmissionAnswer::Opened { .. }) {
-                started.push(org);
+            if row.get("is_open") {
+                let patience = Patience::Night { night, closes_at };
+                started.extend(start_again(&mut tx, org, patience, first).await?);
             }
             sqlx::query(
                 "-- nights.retried
@@ -188,6 +185,30 @@ impl Nights<'_> {
             .await
             .map_err(at("nights.state"))
     }
+}
+
+async fn start_again(
+    c: &mut PgConnection,
+    org: OrgId,
+    patience: Patience,
+    first: &NewJob,
+) -> Result<Option<Started>, StoreError> {
+    let request = SyncRequest {
+        org,
+        mode: Mode::Incremental,
+        door: Door::SameNightRetry,
+        reason: Some("the sync of this night failed and may heal".to_owned()),
+    };
+    let traceparent = new_trace();
+    let trace = traceparent.to_string();
+    let opening = Opening {
+        request: &request,
+        patience,
+        first,
+        traceparent: Some(&trace),
+    };
+    let answer = admit_in(c, &opening).await?;
+    Ok(matches!(answer, AdmissionAnswer::Opened { .. }).then_some(Started { org, traceparent }))
 }
 
 async fn carry_out(
@@ -223,14 +244,16 @@ async fn carry_out(
                     night: run.night,
                     closes_at: decision.closes_at,
                 };
+                let traceparent = new_trace();
+                let trace = traceparent.to_string();
                 let opening = Opening {
                     request: &request,
                     patience,
                     first,
-                    traceparent: None,
+                    traceparent: Some(&trace),
                 };
                 match admit_in(&mut *c, &opening).await? {
-                    AdmissionAnswer::Opened { .. } => fired.started.push(org),
+                    AdmissionAnswer::Opened { .. } => fired.started.push(Started { org, traceparent }),
                     AdmissionAnswer::Joined { sync } => {
                         join_night(&mut *c, org, run.night, sync).await?;
                         fired.joined.push(org);

@@ -15,6 +15,7 @@ use crate::{
     outbox,
 };
 
+pub(crate) use admit::new_trace;
 pub use admit::{AdmissionAnswer, Opening, Patience, admit_in};
 pub use show::{Progress, SyncRow, TimelineRow};
 

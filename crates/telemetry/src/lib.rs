@@ -2,14 +2,15 @@
 //!
 //! The other crates raise `tracing` events and spans and import nothing of this: an event with the target
 //! [`METRIC_TARGET`] becomes a counter, gauge or histogram (`layer.rs`, table in `metrics.tsv`), every other one a log
-//! line on stderr; a span with a field `traceparent` continues the trace that the text names (`trace.rs`), so that the
-//! steps of one sync, run by many processes, are one trace. `http.rs` shows metrics and health.
+//! line on stderr; a span with a field `traceparent` continues the trace that the text names (`trace.rs`, `named.rs`), so
+//! that the steps of one sync, run by many processes, are one trace. `http.rs` shows metrics and health.
 //!
 //! What is logged, and how often, stays with whoever raises it; where the collector is stays with the settings.
 
 mod http;
 mod layer;
 mod metrics;
+mod named;
 mod settings;
 mod start;
 mod trace;

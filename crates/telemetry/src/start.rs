@@ -18,7 +18,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::metrics::Metrics;
-use crate::trace::{self, Attach, Detach};
+use crate::named::{Attach, Detach};
+use crate::trace;
 use crate::{LogFormat, METRIC_TARGET, MetricLayer, TelemetryError, TelemetrySettings};
 
 /// Who this process is.

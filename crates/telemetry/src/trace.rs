@@ -1,19 +1,18 @@
 //! Traces: continued across processes by the W3C's `traceparent`, sent to a collector when one is set.
 //!
-//! A span that has a field `traceparent` becomes a child of the span which that text names. Two layers do it, one on
-//! each side of the OpenTelemetry layer: the first makes the remote context the current one while the span is made, the
-//! second takes it back. So the crates that run jobs need to know nothing but the name of a field.
+//! A span that has a field `traceparent` becomes a child of the span which that text names; one that has a field
+//! `own_traceparent` is that span (`named.rs`). So the crates that run jobs need to know nothing but the names of two
+//! fields.
 //!
 //! Sampling goes by the trace's id, also under a remote parent that is flagged as sampled: whoever asked for the sync
 //! made the id and flagged it, and cannot know which share this fleet keeps.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
-use opentelemetry::{Context as OtelContext, ContextGuard, KeyValue};
+use opentelemetry::{Context as OtelContext, KeyValue};
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
@@ -21,13 +20,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanProcessor,
 };
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
-use tracing::{Span, Subscriber};
+use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
 
+use crate::named::Numbers;
 use crate::start::Service;
 use crate::{TelemetryError, TelemetrySettings};
 
@@ -69,7 +65,7 @@ pub fn set_parent(span: &Span, traceparent: &str) -> Result<(), TraceparentError
 }
 
 /// The library's reader takes ids of any length, so the form is looked at first.
-fn parse(traceparent: &str) -> Option<OtelContext> {
+pub(crate) fn parse(traceparent: &str) -> Option<OtelContext> {
     let lengths = traceparent.split('-').map(str::len).take(4);
     if !lengths.eq([2, 32, 16, 2]) {
         return None;
@@ -78,50 +74,6 @@ fn parse(traceparent: &str) -> Option<OtelContext> {
     let context = TraceContextPropagator::new().extract_with_context(&OtelContext::new(), &carrier);
     let valid = context.span().span_context().is_valid();
     valid.then_some(context)
-}
-
-thread_local! {
-    static ATTACHED: RefCell<Option<ContextGuard>> = const { RefCell::new(None) };
-}
-
-/// Stands before the OpenTelemetry layer.
-pub(crate) struct Attach;
-/// Stands behind it.
-pub(crate) struct Detach;
-
-impl<S: Subscriber> Layer<S> for Attach {
-    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        if attributes.metadata().fields().field("traceparent").is_none() {
-            return;
-        }
-        let mut found = Traceparent(None);
-        attributes.record(&mut found);
-        if let Some(context) = found.0.as_deref().and_then(parse) {
-            ATTACHED.set(Some(context.attach()));
-        }
-    }
-}
-
-impl<S: Subscriber> Layer<S> for Detach {
-    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        // dropped outside of the cell: the guard's drop takes the thread's context back
-        drop(ATTACHED.take());
-    }
-}
-
-struct Traceparent(Option<String>);
-
-impl Visit for Traceparent {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "traceparent" {
-            self.0 = Some(value.to_owned());
-        }
-    }
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "traceparent" {
-            self.0 = Some(format!("{value:?}"));
-        }
-    }
 }
 
 /// Spans go to the collector in batches, from a thread of their own.
@@ -158,6 +110,7 @@ pub(crate) fn provider(
     let ratio = Sampler::TraceIdRatioBased(sample_ratio);
     SdkTracerProvider::builder()
         .with_span_processor(processor)
+        .with_id_generator(Numbers::default())
         .with_sampler(Sampler::parent_based(ratio.clone()).with_remote_parent_sampled(ratio))
         .with_resource(
             Resource::builder()
@@ -177,11 +130,13 @@ pub(crate) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use opentelemetry::trace::SpanId;
     use opentelemetry_sdk::error::OTelSdkResult;
     use opentelemetry_sdk::trace::{SimpleSpanProcessor, SpanData, SpanExporter as Exporter};
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::named::{Attach, Detach};
 
     const REMOTE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -243,6 +198,42 @@ mod tests {
         assert_ne!(
             named("consume").span_context.trace_id(),
             step.span_context.trace_id()
+        );
+    }
+
+    #[test]
+    fn a_span_has_the_numbers_it_was_given_in_the_trace_of_its_parent() {
+        let own = "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000ab-01";
+        let spans = spans(1.0, || {
+            tracing::info_span!("outer").in_scope(|| {
+                tracing::info_span!("announce", traceparent = REMOTE, own_traceparent = own).in_scope(|| {});
+                let fire = tracing::info_span!(parent: None, "fire", own_traceparent = REMOTE);
+                fire.in_scope(|| tracing::info_span!("call").in_scope(|| {}));
+            });
+        });
+        let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+        let numbers = |name: &str| {
+            let context = &named(name).span_context;
+            format!("{}-{}", context.trace_id(), context.span_id())
+        };
+        assert_eq!(
+            numbers("announce"),
+            "4bf92f3577b34da6a3ce929d0e0e4736-00000000000000ab"
+        );
+        assert_eq!(named("announce").parent_span_id.to_string(), "00f067aa0ba902b7");
+        assert_eq!(
+            numbers("fire"),
+            "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+        );
+        assert_eq!(named("fire").parent_span_id, SpanId::INVALID);
+        assert_eq!(named("call").parent_span_id.to_string(), "00f067aa0ba902b7");
+        assert_ne!(
+            named("call").span_context.span_id(),
+            named("fire").span_context.span_id()
+        );
+        assert_ne!(
+            named("outer").span_context.trace_id(),
+            named("fire").span_context.trace_id()
         );
     }
 

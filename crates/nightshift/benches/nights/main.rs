@@ -6,7 +6,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
-#[path = "../../../tests/fleet/harness.rs"]
+#[path = "../../../../tests/fleet/harness.rs"]
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
 

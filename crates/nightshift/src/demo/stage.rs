@@ -23,7 +23,7 @@ use nightshift_simulator::{
 };
 use nightshift_store::Store;
 use nightshift_telemetry::{LogFormat, Service, Telemetry};
-use secrecy::ExposeSecret;
+use rand::RngExt as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ use crate::{
     config::Settings,
     embedded::postgres::{Keep, PrivatePostgres},
     error::CommandError,
-    processes::{new_key, scheduler_parts, worker_parts},
+    processes::{new_key, scheduler_parts, worker_parts, write_env},
     wiring,
 };
 
@@ -96,7 +96,9 @@ impl Stage {
         let mut playing = Vec::new();
         for (n, actor) in (1..).zip(cast(u64::from(args.components))) {
             let spec = OrgSpec::generated(actor.name, args.seed.wrapping_add(n), actor.size)
-                .in_time_zone(actor.zone);
+                .in_time_zone(actor.zone)
+                .rotating()
+                .with_secret(&format!("{:032X}", rand::rng().random::<u128>()));
             let access = simulator.add_org(spec)?;
             playing.push((actor, access));
         }
@@ -121,20 +123,11 @@ impl Stage {
         &self.store
     }
 
-    /// How other commands reach it while it is kept.
-    pub fn variables(&self) -> String {
-        let key = self
-            .settings
-            .secrets
-            .key
-            .as_ref()
-            .map_or("", |key| key.expose_secret());
-        format!(
-            "  export NIGHTSHIFT__DATABASE__URL={}\n  export NIGHTSHIFT__SECRETS__KEY={key}\n  export \
-             NIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS=127.0.0.1\n  (the simulator is at {})",
-            self.postgres.url(),
-            self.simulator.base_url()
-        )
+    /// Tells how other commands reach it while it is kept.
+    pub fn tell_how_to_reach_it(&self) -> Result<(), CommandError> {
+        write_env(&directory().join("env"), &self.settings)?;
+        eprintln!("nightshift: the simulator is at {}", self.simulator.base_url());
+        Ok(())
     }
 
     /// Connects the orgs, as an administrator would.
@@ -147,7 +140,7 @@ impl Stage {
                 name: actor.name.parse().expect("the cast's names are names"),
                 login_url: self.simulator.base_url(),
                 client_id: access.client_id.clone(),
-                client_secret: None,
+                client_secret: access.client_secret.clone().map(Into::into),
                 refresh_token: access.refresh_token.clone().into(),
                 time_zone: None,
             };
@@ -177,13 +170,14 @@ impl Stage {
         self.night("first sync", cast, &syncs).await
     }
 
-    /// A day passes at Salesforce: some components change, one token is revoked, one component breaks.
+    /// A day passes at Salesforce: sessions end, some components change, one token is revoked, one component breaks.
     pub fn evolve(&self, cast: &[Playing]) -> Result<(), CommandError> {
         let mut touched = 0;
         for playing in cast {
             let name = playing.actor.name;
             let changes = self.simulator.evolve(name, TOUCHED)?;
             touched += changes.len();
+            self.simulator.expire_sessions(name)?;
             match playing.actor.part {
                 Part::Revoked => self.simulator.revoke(name)?,
                 Part::Poisoned => {

@@ -96,12 +96,17 @@ pub fn new_key() -> SecretString {
     format!("own:{}", BASE64_STANDARD.encode(bytes)).into()
 }
 
-fn write_env(file: &Path, settings: &Settings) -> Result<(), CommandError> {
+/// Writes what other commands need to a file that this user alone may read, and names the file: the key itself belongs
+/// on no terminal, whose lines end up in logs and tickets.
+pub fn write_env(file: &Path, settings: &Settings) -> Result<(), CommandError> {
     let value = |secret: &Option<SecretString>| secret.as_ref().map_or("", |s| s.expose_secret()).to_owned();
     let (url, key) = (value(&settings.database.url), value(&settings.secrets.key));
+    let hosts = settings.salesforce.allowed_hosts.join(",");
     write_private(
         file,
-        &format!("NIGHTSHIFT__DATABASE__URL={url}\nNIGHTSHIFT__SECRETS__KEY={key}\n"),
+        &format!(
+            "NIGHTSHIFT__DATABASE__URL={url}\nNIGHTSHIFT__SECRETS__KEY={key}\nNIGHTSHIFT__SALESFORCE__ALLOWED_HOSTS={hosts}\n"
+        ),
     )?;
     eprintln!(
         "nightshift: for other commands: set -a; . {}; set +a",

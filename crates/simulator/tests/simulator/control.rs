@@ -46,6 +46,30 @@ async fn scripts_learn_the_orgs_and_what_they_need_to_connect() {
 }
 
 #[tokio::test]
+async fn every_secret_that_was_given_out_is_told_also_when_it_is_spent() {
+    let spec = OrgSpec::generated("Acme", 1, 300).rotating();
+    let mut session = Session::open(spec).await;
+    let (first, rotated) = (
+        session.access.refresh_token.clone(),
+        session.simulator.access("Acme").unwrap().refresh_token,
+    );
+    let spent = session.token.clone();
+    session.access.refresh_token.clone_from(&rotated);
+    session.renew().await;
+    let again = session.simulator.reauthorize("Acme").unwrap();
+    session
+        .simulator
+        .add_org(OrgSpec::generated("Beta", 2, 300).with_secret("of the app"))
+        .unwrap();
+    let secrets: Value = serde_json::from_str(&session.get("/_control/secrets").await.1).unwrap();
+    let acme = secrets["Acme"].as_array().unwrap();
+    for token in [&first, &rotated, &again, &spent, &session.token] {
+        assert!(acme.contains(&json!(token)), "{acme:?}");
+    }
+    assert_eq!(secrets["Beta"][0], "of the app");
+}
+
+#[tokio::test]
 async fn every_request_is_counted_by_its_kind_whatever_becomes_of_it() {
     let session = Session::open(OrgSpec::generated("Acme", 1, 300)).await;
     session.get("/services/data/v67.0/limits").await;

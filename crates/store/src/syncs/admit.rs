@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    Admission, NewJob, OpenSync, OrgId, Refusal, SyncId, SyncRequest, SyncState,
+    Admission, NewJob, OpenSync, OrgId, Refusal, SyncId, SyncRequest, SyncState, Traceparent,
     admission::{OrgStanding, Standing},
 };
 use jiff::{Timestamp, civil::Date};
@@ -106,7 +106,7 @@ pub async fn admit_in(c: &mut PgConnection, opening: &Opening<'_>) -> Result<Adm
         Admission::Join(sync) => Ok(AdmissionAnswer::Joined { sync }),
         Admission::Refuse(why) => Ok(AdmissionAnswer::Refused(why)),
         Admission::Open => {
-            let own = new_traceparent();
+            let own = new_trace().to_string();
             let trace = Some(opening.traceparent.unwrap_or(&own));
             let sync = open(&mut *c, request, opening.patience, trace).await?;
             jobs::insert(&mut *c, request.org, Some(sync), 0, trace, first).await?;
@@ -116,9 +116,9 @@ pub async fn admit_in(c: &mut PgConnection, opening: &Opening<'_>) -> Result<Adm
 }
 
 /// A sync that nobody's trace led to begins one: its steps are one trace, whichever processes run them.
-fn new_traceparent() -> String {
-    let (trace, span): (u128, u64) = rand::random();
-    format!("00-{trace:032x}-{span:016x}-01")
+pub(crate) fn new_trace() -> Traceparent {
+    let (trace, span) = rand::random();
+    Traceparent::root(trace, span)
 }
 
 /// Locks the org's row and reads what the rule wants to know.

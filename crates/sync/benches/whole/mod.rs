@@ -12,7 +12,7 @@ use nightshift_salesforce::{
 use nightshift_store::{
     Store,
     jobs::{Claim, ClaimAnswer, JobsFilter},
-    syncs::Patience,
+    syncs::{Opening, Patience},
 };
 use nightshift_sync::ingest::{InParts, stage_zip};
 use nightshift_testkit::{TestDb, new_org};
@@ -102,11 +102,13 @@ async fn claimed(store: &Store, n: u32) -> (OrgId, Claim) {
         reason: None,
     };
     let job = NewJob::new(Kind::new("ingest"), Class::Ingest, serde_json::json!({}));
-    store
-        .syncs()
-        .admit(&request, Patience::For(LEASE), &job, None)
-        .await
-        .unwrap();
+    let opening = Opening {
+        request: &request,
+        patience: Patience::For(LEASE),
+        first: &job,
+        traceparent: None,
+    };
+    store.syncs().admit(&opening).await.unwrap();
     let filter = JobsFilter {
         org: Some(org),
         class: None,

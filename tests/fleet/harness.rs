@@ -29,9 +29,14 @@ pub fn small_org() -> PathBuf {
 impl Fleet {
     /// A migrated database and a simulator; no process runs yet.
     pub async fn new(settings: &[(&str, &str)]) -> Self {
+        Self::beside(SimulatorSettings::default(), settings).await
+    }
+
+    /// The same, with a simulator of these settings.
+    pub async fn beside(simulator: SimulatorSettings, settings: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = TestDb::fresh().await;
-        let simulator = Simulator::start(SimulatorSettings::default()).await.unwrap();
+        let simulator = Simulator::start(simulator).await.unwrap();
         let prefix = format!("t{}", uuid::Uuid::now_v7().simple());
         let folder = tempfile::tempdir().unwrap();
         let own = [

@@ -15,7 +15,7 @@ mod whole;
 use std::collections::HashSet;
 
 use answer::{Answer, SIZES, write_answer};
-use measure::{Figures, ROUNDS, seconds};
+use measure::{Figures, ROUNDS, cpu_seconds, seconds};
 use nightshift_testkit::TestDb;
 use parts::{Packed, read_path};
 use tokio::runtime::Runtime;
@@ -80,23 +80,18 @@ fn bench(runtime: &Runtime, answer: &Answer) {
         ]
     });
 
-    let [
-        mut free,
-        mut bound,
-        mut cpu,
-        mut peak,
-        mut path,
-        mut zstd,
-        mut copy,
-    ] = <[Figures; 7]>::default();
+    let [mut free, mut bound, mut cpu, mut peak] = <[Figures; 4]>::default();
+    let [mut path, mut zstd, mut copy, mut stages_cpu] = <[Figures; 4]>::default();
     let mut members = 0;
     for round in 0..ROUNDS as u32 {
         runtime.block_on(empty(&database));
+        let before = cpu_seconds(std::process::id());
         path.add(seconds(|| {
             std::hint::black_box(read_path(packed.text.as_slice()));
         }));
         zstd.add(seconds(|| compress(&distinct)));
         copy.add(seconds(|| runtime.block_on(rows.copy(&database))));
+        stages_cpu.add(cpu_seconds(std::process::id()) - before);
         for (cores, figures) in [("0-1", &mut free), ("0", &mut bound)] {
             runtime.block_on(empty(&database));
             let org = 1 + 2 * round + u32::from(cores == "0");
@@ -125,7 +120,10 @@ fn bench(runtime: &Runtime, answer: &Answer) {
             answer.unpacked as f64 / 1e6 / figures.median(),
         );
     }
-    println!("{name} whole ingest: {cpu} s of CPU, peak memory {peak:.1} MB (must 64)");
+    println!(
+        "{name} client's CPU: stages {stages_cpu} s, whole ingest {cpu} s: {:.0} %; peak memory {peak:.1} MB (must 64)",
+        100.0 * stages_cpu.median() / cpu.median(),
+    );
 }
 
 fn main() {
@@ -136,7 +134,10 @@ fn main() {
     }
     println!("whole ingest, {ROUNDS} rounds in turn, a process for each run, PostgreSQL on the same cores");
     let runtime = Runtime::new().unwrap();
-    for size in SIZES {
+    // `cargo bench --bench ingest -- big` measures one tree alone.
+    let named = |name: &str| arguments.iter().any(|argument| argument == name);
+    let one = SIZES.iter().any(|size| named(size.name));
+    for size in SIZES.into_iter().filter(|size| !one || named(size.name)) {
         bench(&runtime, &write_answer(size));
     }
 }

@@ -1,5 +1,5 @@
-//! A quiet night beside a full one: the same org, the same fleet, one run. Prints figures and ratios, asserts nothing
-//! about time. `make bench`.
+//! A quiet night beside a full one: the same org, the same fleet, one run; and how a quiet night grows with the org.
+//! Prints figures and ratios, asserts nothing on time. `make bench`.
 #![allow(
     clippy::unwrap_used,
     reason = "a bench ends where something is not as it should be"
@@ -9,53 +9,130 @@
 #[path = "../../../../tests/fleet/harness.rs"]
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
+#[path = "../../../sync/benches/measure/mod.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
+mod measure;
+mod night;
+mod wire;
 
-use harness::Fleet;
+use measure::{Figures, ROUNDS};
+use night::{Kind, Night, Site};
 use nightshift_simulator::OrgSpec;
-use serde_json::Value;
 
-const ROWS: &str = "SELECT (SELECT count(*) FROM version) + (SELECT count(*) FROM file_version) + (SELECT count(*) FROM blob)";
+/// Files as long as the simulator makes them by itself, and of about 60 KB.
+const SHORT: usize = 0;
+const LONG: usize = 85_000;
 
-fn calls(sync: &Value) -> u64 {
-    sync["api_calls"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, calls)| calls.as_u64())
-        .sum()
+/// What the tree is, as the dictionary has it.
+const FILES: &str = "SELECT count(*) FROM file_version";
+const UNPACKED: &str = "SELECT sum(size)::bigint FROM file_version";
+
+/// One figure of some nights.
+fn figures(nights: &[Night], figure: impl Fn(&Night) -> f64) -> Figures {
+    let mut figures = Figures::default();
+    for night in nights {
+        figures.add(figure(night));
+    }
+    figures
 }
 
-async fn nights(size: u64) {
-    let fleet = Fleet::running(&[]).await;
-    fleet.connect(OrgSpec::generated("org", 11, size)).await;
-    let full = fleet.sync("org").await;
-    let after_full = fleet.database.count(ROWS).await;
-    let mut quiet = Vec::new();
-    for _ in 0..3 {
-        quiet.push(fleet.sync("org").await);
-    }
-    let written = fleet.database.count(ROWS).await - after_full;
-    let mut seconds: Vec<f64> = quiet.iter().filter_map(|sync| sync["seconds"].as_f64()).collect();
-    seconds.sort_by(f64::total_cmp);
-    let full_seconds = full["seconds"].as_f64().unwrap();
+fn calls(night: &Night) -> String {
+    let kinds: Vec<String> = night
+        .calls
+        .iter()
+        .map(|(kind, calls)| format!("{calls} {kind}"))
+        .collect();
+    kinds.join(", ")
+}
+
+fn print(what: &str, nights: &[Night]) {
+    let of = |figure: fn(&Night) -> f64| figures(nights, figure);
     println!(
-        "{size} components: full {full_seconds:.1} s, {} calls, {after_full} rows; quiet {:.1} s ({:.1} to {:.1}), {} calls, {written} rows, asked {} of {}; \
-         quiet/full {:.0} % of seconds, {:.0} % of calls",
-        calls(&full),
-        seconds[1],
-        seconds[0],
-        seconds[2],
-        calls(&quiet[0]),
-        quiet[0]["asked"],
-        full["asked"],
-        100.0 * seconds[1] / full_seconds,
-        100.0 * calls(&quiet[0]) as f64 / calls(&full) as f64,
+        "  {what}: {:.1} s, {:.3} MB on the wire, {:.2} s of CPU, worker's peak {:.0} MB; asked {}, rows {:?}; calls: {}",
+        of(|night| night.seconds),
+        of(|night| night.bytes as f64 / 1e6),
+        of(|night| night.cpu),
+        of(|night| night.peak),
+        nights.last().unwrap().asked,
+        nights.iter().map(|night| night.rows).collect::<Vec<_>>(),
+        calls(nights.last().unwrap()),
     );
 }
 
+/// The first night fills the dictionary; then full and quiet ones in turn.
+async fn compare(size: u64, weight: usize, rounds: usize) {
+    let mut site = Site::with(OrgSpec::weighing("org", 11, size, weight)).await;
+    let first = site.night(Kind::Incremental).await;
+    let files = site.fleet.database.count(FILES).await;
+    let unpacked = site.fleet.database.count(UNPACKED).await as f64;
+    let (mut full, mut quiet) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        quiet.push(site.night(Kind::Incremental).await);
+        full.push(site.night(Kind::Full).await);
+    }
+    println!(
+        "{size} components, {files} files of {:.1} KB on average ({:.0} MB unpacked)",
+        unpacked / 1e3 / files as f64,
+        unpacked / 1e6,
+    );
+    print("first night", &[first]);
+    print("full night", &full);
+    print("quiet night", &quiet);
+    let percent = |figure: fn(&Night) -> f64| {
+        100.0 * figures(&quiet, figure).median() / figures(&full, figure).median()
+    };
+    let bar = if weight == LONG {
+        " (must 2 % of bytes and CPU)"
+    } else {
+        ""
+    };
+    println!(
+        "  quiet beside full: {:.2} % of bytes, {:.2} % of CPU{bar}; {:.1} % of seconds",
+        percent(|night| night.bytes as f64),
+        percent(|night| night.cpu),
+        percent(|night| night.seconds),
+    );
+    println!(
+        "  quiet night: {:.1} bytes a component on the wire (must 60), {} component and body rows (must 0)",
+        figures(&quiet, |night| night.bytes as f64).median() / size as f64,
+        quiet.iter().map(|night| night.rows).sum::<i64>(),
+    );
+}
+
+/// How a quiet night alone grows.
+async fn grow(size: u64) {
+    let mut site = Site::with(OrgSpec::generated("org", 11, size)).await;
+    site.night(Kind::Incremental).await;
+    let mut quiet = Vec::new();
+    for _ in 0..ROUNDS {
+        quiet.push(site.night(Kind::Incremental).await);
+    }
+    print(&format!("quiet night of {size} components"), &quiet);
+    println!(
+        "    {:.1} bytes, {:.1} us and {:.1} us of CPU a component",
+        figures(&quiet, |night| night.bytes as f64).median() / size as f64,
+        figures(&quiet, |night| night.seconds * 1e6).median() / size as f64,
+        figures(&quiet, |night| night.cpu * 1e6).median() / size as f64,
+    );
+}
+
+/// `cargo bench --bench nights -- small` leaves the large trees out.
 #[tokio::main]
 async fn main() {
-    for size in [2_000, 20_000] {
-        nights(size).await;
+    let small = std::env::args().any(|argument| argument == "small");
+    println!(
+        "nights, {ROUNDS} rounds in turn, gzip on; one scheduler, one worker, simulator and servers on the same cores"
+    );
+    if small {
+        compare(5_000, SHORT, ROUNDS).await;
+        compare(2_000, LONG, ROUNDS).await;
+        grow(1_000).await;
+        return;
+    }
+    compare(100_000, SHORT, ROUNDS).await;
+    compare(100_000, LONG, ROUNDS).await;
+    println!("growth");
+    for size in [10_000, 100_000, 200_000] {
+        grow(size).await;
     }
 }

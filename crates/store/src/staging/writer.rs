@@ -411,7 +411,10 @@ pub enum Listing {
 
 /// The stored form of a file's bytes: zstd level 1, about the zip's own size at a third of the cost of parsing.
 pub fn compress(bytes: &[u8]) -> Vec<u8> {
-    zstd::bulk::compress(bytes, 1).expect("memory is the only thing that can fail")
+    let mut body = zstd::bulk::compress(bytes, 1).expect("memory is the only thing that can fail");
+    // zstd makes room for the worst case and leaves it: a chunk of bodies would hold the room of what they were.
+    body.shrink_to_fit();
+    body
 }
 
 async fn copy(connection: &mut PgConnection, rows: &CopyRows) -> Result<(), StoreError> {

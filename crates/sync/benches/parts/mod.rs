@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD, read::DecoderReader};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use flate2::{Crc, Decompress, FlushDecompress};
 use memchr::memchr2_iter;
 use nightshift_archive::{ArchiveReader, Limits};
@@ -18,7 +18,7 @@ const CHUNK: usize = 64 << 10;
 pub fn read_path(text: impl Read) -> usize {
     let described = Described::default();
     let mut assembler = Assembler::new(&described);
-    let mut archive = ArchiveReader::new(DecoderReader::new(text, &BASE64_STANDARD), Limits::default());
+    let mut archive = ArchiveReader::new(Decoded::new(text), Limits::default());
     let (mut bytes, mut members) = (Vec::new(), 0);
     while let Some(name) = archive.next_entry(&mut bytes).unwrap() {
         members += assembler.file(&name, &bytes).assembled.iter().count();
@@ -26,9 +26,48 @@ pub fn read_path(text: impl Read) -> usize {
     members + assembler.finish().len()
 }
 
+/// A zip's text as its bytes, in pieces as long as production's. Crate base64's own reader goes in steps of a kilobyte.
+struct Decoded<R> {
+    text: R,
+    piece: Vec<u8>,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl<R: Read> Decoded<R> {
+    fn new(text: R) -> Self {
+        let (piece, bytes) = (Vec::with_capacity(CHUNK), Vec::with_capacity(CHUNK));
+        Self {
+            text,
+            piece,
+            bytes,
+            at: 0,
+        }
+    }
+}
+
+impl<R: Read> Read for Decoded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.bytes.len() {
+            self.at = 0;
+            self.piece.clear();
+            self.bytes.clear();
+            self.text
+                .by_ref()
+                .take(CHUNK as u64)
+                .read_to_end(&mut self.piece)?;
+            BASE64_STANDARD.decode_vec(&self.piece, &mut self.bytes).unwrap();
+        }
+        let taken = (self.bytes.len() - self.at).min(buffer.len());
+        buffer[..taken].copy_from_slice(&self.bytes[self.at..self.at + taken]);
+        self.at += taken;
+        Ok(taken)
+    }
+}
+
 /// Base64 and zip by the path's own readers, nothing made of the files.
 pub fn unzip(text: impl Read) -> usize {
-    let mut archive = ArchiveReader::new(DecoderReader::new(text, &BASE64_STANDARD), Limits::default());
+    let mut archive = ArchiveReader::new(Decoded::new(text), Limits::default());
     let (mut bytes, mut total) = (Vec::new(), 0);
     while archive.next_entry(&mut bytes).unwrap().is_some() {
         total += bytes.len();

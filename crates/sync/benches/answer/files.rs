@@ -1,5 +1,7 @@
 //! What stands in the files of a generated tree: elements, names and proportions as in a real org's.
 
+use std::fmt::Write;
+
 use super::noise::{Noise, Xml};
 
 pub fn object(noise: &mut Noise, fields: usize) -> Vec<u8> {
@@ -152,13 +154,14 @@ pub fn class(noise: &mut Noise, name: &str, bytes: usize) -> Vec<u8> {
     );
     while text.len() < bytes {
         let (method, field, limit) = (noise.nth_name(0), noise.custom_name(), noise.below(10_000));
-        text.push_str(&format!(
-            "\n    // {}\n    public static Decimal {method}(List<SObject> records) {{\n        Decimal total = 0;\n        \
+        let comment = noise.sentence(8);
+        let _ = write!(
+            text,
+            "\n    // {comment}\n    public static Decimal {method}(List<SObject> records) {{\n        Decimal total = 0;\n        \
              for (SObject each : records) {{\n            Decimal value = (Decimal) each.get('{field}');\n            \
              if (value != null && value < {limit}) {{\n                total += value;\n            }}\n        }}\n        \
-             return total;\n    }}\n",
-            noise.sentence(8)
-        ));
+             return total;\n    }}\n"
+        );
     }
     text.push_str("}\n");
     text.into_bytes()

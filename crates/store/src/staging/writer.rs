@@ -17,7 +17,7 @@ use crate::{Store, StoreError, error::at, jobs::Claim, tx::Tx};
 /// Rows of a chunk, at most.
 pub const CHUNK_ROWS: usize = 4_000;
 /// Bytes of a chunk, at most (one blob may pass it).
-pub const CHUNK_BYTES: usize = 8 << 20;
+pub const CHUNK_BYTES: usize = 2 << 20;
 
 /// A writer of one step.
 #[derive(Debug)]

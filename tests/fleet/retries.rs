@@ -6,10 +6,9 @@ use nightshift_simulator::{Fault, FaultKind, OrgSpec};
 
 use crate::harness::{Fleet, small_org};
 
-const QUICK: [(&str, &str); 2] = [
-    ("SYNC__POLL_DEADLINE_SECONDS", "10"),
-    ("SCHEDULER__TICK_MILLIS", "100"),
-];
+const QUICK: [(&str, &str); 1] = [("SCHEDULER__TICK_MILLIS", "100")];
+/// Longer than a retrieve may be in progress.
+const RETRIEVE_IS_LATE: Duration = Duration::from_secs(3_601);
 /// Longer than a failed night waits before it is tried again.
 const RETRY_IS_DUE: Duration = Duration::from_secs(601);
 
@@ -21,6 +20,17 @@ async fn timed_out() -> Fleet {
     let stuck = Fault::new(FaultKind::StaysInProgress);
     fleet.simulator.fault("small", stuck).unwrap();
     fleet.slot_comes("small").await;
+    let (waiting, not_seen) = (
+        "SELECT count(*) FROM job",
+        "SELECT count(*) FROM job WHERE payload ->> 'in_progress_since' IS NULL",
+    );
+    for _ in 0..150 {
+        if fleet.database.count(waiting).await > 0 && fleet.database.count(not_seen).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    fleet.database.advance(RETRIEVE_IS_LATE).await;
     fleet
         .org_is("small", "failed", |org| org["open_cases"] == 1)
         .await;

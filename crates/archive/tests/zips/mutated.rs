@@ -30,7 +30,10 @@ fn survive(zip: &[u8]) -> bool {
             bytes.capacity()
         );
         match read {
-            Ok(Some(name)) => assert!(!name.contains("..") && !name.starts_with('/'), "{name}"),
+            Ok(Some(name)) => assert!(
+                !name.starts_with('/') && name.split('/').all(|part| part != ".."),
+                "{name}"
+            ),
             Ok(None) => return true,
             Err(error) => {
                 assert!(error.code().is_some() && !error.to_string().is_empty());

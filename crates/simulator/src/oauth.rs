@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use crate::{
     calls::Call, faults::FaultKind, http::Answer, ids::id18, mix::mix_text, org::Org, server::Shared,
+    tables::username,
 };
 
 /// A form, last value of a key wins.
@@ -166,14 +167,4 @@ pub(crate) fn identity(shared: &Shared, org: &Org) -> Answer {
             "last_modified_date": "2026-01-01T00:00:00Z",
         }),
     )
-}
-
-pub(crate) fn username(org: &Org) -> String {
-    let name: String = org
-        .spec
-        .name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect();
-    format!("admin@{}.example.com", name.to_lowercase())
 }

@@ -4,7 +4,7 @@
 //! the calls that were counted. Each has its own lock, held for the look and never while an answer is written.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -15,14 +15,16 @@ use crate::{
     faults::{Fault, FaultKind, Faults},
     ids::id18,
     inventory::{
-        Change,
+        Change, Inventory,
         extras::{Extra, ExtraType, Quirk},
         folder::FolderOrg,
         generated::GeneratedOrg,
         layers::Snapshot,
     },
     mix::{Numbers, mix_text},
+    rest::{BulkJob, Cursor},
     soap::jobs::Retrieve,
+    tables::Dependency,
     tokens::{Rotation, Tokens},
 };
 
@@ -164,7 +166,13 @@ pub(crate) struct Org {
     retrieves: Mutex<HashMap<String, Retrieve>>,
     faults: Mutex<Faults>,
     calls: Mutex<CallCounts>,
+    cursors: Mutex<HashMap<String, Cursor>>,
+    bulk_jobs: Mutex<BTreeMap<String, BulkJob>>,
+    dependencies: Mutex<Option<KnownDependencies>>,
 }
+
+/// The dependencies that were found, and the inventory in which.
+pub(crate) type KnownDependencies = (Arc<dyn Inventory>, Arc<[Dependency]>);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -212,6 +220,9 @@ impl Org {
             retrieves: Mutex::default(),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            cursors: Mutex::default(),
+            bulk_jobs: Mutex::default(),
+            dependencies: Mutex::default(),
             spec,
         })
     }
@@ -222,6 +233,19 @@ impl Org {
 
     pub(crate) fn retrieves(&self) -> MutexGuard<'_, HashMap<String, Retrieve>> {
         locked(&self.retrieves)
+    }
+
+    /// Results of queries that wait for their next page.
+    pub(crate) fn cursors(&self) -> MutexGuard<'_, HashMap<String, Cursor>> {
+        locked(&self.cursors)
+    }
+
+    pub(crate) fn bulk_jobs(&self) -> MutexGuard<'_, BTreeMap<String, BulkJob>> {
+        locked(&self.bulk_jobs)
+    }
+
+    pub(crate) fn dependencies(&self) -> MutexGuard<'_, Option<KnownDependencies>> {
+        locked(&self.dependencies)
     }
 
     pub(crate) fn count(&self, call: Call) {

@@ -29,7 +29,7 @@ use crate::{
     mix::mix,
     oauth,
     org::{Org, OrgAccess},
-    rest,
+    rest::{self, RestRequest},
     settings::{Compressing, SimulatorSettings},
     soap::{self, SoapRequest, envelope::unparsable},
     wire::Wire,
@@ -182,6 +182,15 @@ pub(crate) async fn handle(
         query: &query,
         bearer,
         body: &body,
+        page: parts.headers.get("sforce-query-options").and_then(|value| {
+            value
+                .to_str()
+                .ok()?
+                .trim()
+                .strip_prefix("batchSize=")?
+                .parse()
+                .ok()
+        }),
     };
     match answer(&shared, &incoming) {
         Outcome::Now(answer) => answer.into_response(compressed),
@@ -202,6 +211,16 @@ struct Incoming<'a> {
     query: &'a [(String, String)],
     bearer: &'a str,
     body: &'a [u8],
+    /// Most rows of a page, from `Sforce-Query-Options`.
+    page: Option<usize>,
+}
+
+impl Incoming<'_> {
+    /// A parameter of the URL; empty when absent.
+    fn of(&self, key: &str) -> &str {
+        let found = self.query.iter().find(|(name, _)| name == key);
+        found.map_or("", |(_, value)| value)
+    }
 }
 
 enum Outcome {
@@ -219,7 +238,7 @@ fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
             let org = shared
                 .by(|org| org.tokens().owns(of("refresh_token")))
                 .or_else(|| shared.by(|org| org.client_id == of("client_id")));
-            through(org.as_deref(), Call::Token, oauth::unknown_token, |org| {
+            through(org.as_ref(), Call::Token, oauth::unknown_token, |org| {
                 oauth::token(shared, org, &form)
             })
         }
@@ -230,7 +249,7 @@ fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
                 .by(|org| org.tokens().owns(token))
                 .or_else(|| shared.by_session(token));
             through(
-                org.as_deref(),
+                org.as_ref(),
                 Call::Revoke,
                 || oauth::revoke(None, &form),
                 |org| oauth::revoke(Some(org), &form),
@@ -245,10 +264,10 @@ fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
 
 /// Counts the call, asks the door, and lets the org answer.
 fn through(
-    org: Option<&Org>,
+    org: Option<&Arc<Org>>,
     call: Call,
     nobody: impl FnOnce() -> Answer,
-    inside: impl FnOnce(&Org) -> Answer,
+    inside: impl FnOnce(&Arc<Org>) -> Answer,
 ) -> Outcome {
     let Some(org) = org else {
         return Outcome::Now(nobody());
@@ -276,7 +295,7 @@ fn soap_answer(shared: &Shared, body: &[u8]) -> Outcome {
     };
     let refused = || soap::envelope::fault("INVALID_SESSION_ID", NO_SESSION);
     let org = shared.by_session(&request.session);
-    through(org.as_deref(), request.call, refused, |org| {
+    through(org.as_ref(), request.call, refused, |org| {
         if org.tokens().is_good(&request.session, shared.clock.now()) {
             soap::answer(shared, org, &request)
         } else {
@@ -289,22 +308,11 @@ fn rest_answer(shared: &Shared, path: &[&str], incoming: &Incoming<'_>) -> Outco
     let call = match path {
         ["services", "oauth2", "userinfo"] => Call::Userinfo,
         ["id", _, _] => Call::Identity,
-        ["services", "data"] => Call::Versions,
-        ["services", "data", _] => Call::Resources,
-        ["services", "data", _, "limits"] => Call::Limits,
-        ["services", "data", _, "query"] | ["services", "data", _, "tooling", "query"] => Call::Query,
-        ["services", "data", _, "sobjects", ..] => Call::Sobject,
+        ["services", "data", rest @ ..] => rest::call(incoming.method, rest),
         _ => Call::Other,
     };
-    let of = |key: &str| {
-        incoming
-            .query
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or("", |(_, value)| value.as_str())
-    };
     let session = if incoming.bearer.is_empty() {
-        of("oauth_token")
+        incoming.of("oauth_token")
     } else {
         incoming.bearer
     };
@@ -317,22 +325,28 @@ fn rest_answer(shared: &Shared, path: &[&str], incoming: &Incoming<'_>) -> Outco
             refused()
         }
     };
-    through(org.as_deref(), call, nobody, |org| {
+    through(org.as_ref(), call, nobody, |org| {
         if call == Call::Versions {
             return rest::versions(shared).with("sforce-limit-info", rest::limit_info(org));
         }
         if !org.tokens().is_good(session, shared.clock.now()) {
             return refused();
         }
-        let version = path.get(2).map_or("", |version| version.trim_start_matches('v'));
         let answer = match path {
             ["services", "oauth2", "userinfo"] => oauth::userinfo(shared, org),
             ["id", _, _] => oauth::identity(shared, org),
-            ["services", "data", _] => rest::resources(shared, org, version),
-            ["services", "data", _, "limits"] => rest::limits(org),
-            ["services", "data", _, "query"] => rest::query(org, version, of("q")),
-            ["services", "data", _, "tooling", "query"] => rest::tooling_query(),
-            ["services", "data", _, "sobjects", object, _] => rest::sobject(org, object),
+            ["services", "data", rest @ ..] => rest::answer(
+                shared,
+                org,
+                &RestRequest {
+                    method: incoming.method,
+                    path: rest,
+                    query: incoming.query,
+                    body: incoming.body,
+                    page: incoming.page,
+                    nested: false,
+                },
+            ),
             _ => rest::not_found(),
         };
         answer.with("sforce-limit-info", rest::limit_info(org))

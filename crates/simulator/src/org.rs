@@ -22,6 +22,7 @@ use crate::{
         layers::Snapshot,
     },
     mix::{Numbers, mix_text},
+    oauth::Code,
     rest::{BulkJob, Cursor},
     soap::jobs::Retrieve,
     tables::Dependency,
@@ -136,6 +137,8 @@ pub struct OrgAccess {
     pub name: String,
     pub organization_id: String,
     pub user_id: String,
+    pub username: String,
+    pub password: String,
     pub client_id: String,
     pub refresh_token: String,
     pub instance_url: String,
@@ -161,7 +164,10 @@ pub(crate) struct Org {
     pub organization_id: String,
     pub user_id: String,
     pub client_id: String,
+    /// Of the org's user; a security token may follow it.
+    pub password: String,
     tokens: Mutex<Tokens>,
+    codes: Mutex<HashMap<String, Code>>,
     holding: RwLock<Holding>,
     retrieves: Mutex<HashMap<String, Retrieve>>,
     faults: Mutex<Faults>,
@@ -211,7 +217,10 @@ impl Org {
                 .map(|_| char::from(b'A' + numbers.below(26) as u8))
                 .collect::<String>()
         );
+        let password = format!("pw{}", numbers.next());
         Ok(Self {
+            password,
+            codes: Mutex::default(),
             tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
             user_id: id18("005", number),
             organization_id,
@@ -229,6 +238,11 @@ impl Org {
 
     pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         locked(&self.tokens)
+    }
+
+    /// Codes that wait to be used.
+    pub(crate) fn codes(&self) -> MutexGuard<'_, HashMap<String, Code>> {
+        locked(&self.codes)
     }
 
     pub(crate) fn retrieves(&self) -> MutexGuard<'_, HashMap<String, Retrieve>> {

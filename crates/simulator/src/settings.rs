@@ -1,12 +1,14 @@
 //! How a simulator behaves as a whole, as plain values that a command line or a test fills in.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Settings of a simulator; `Default` is quick and honest.
 #[derive(Clone, Debug)]
 pub struct SimulatorSettings {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Speaks TLS, as clients that know Salesforce by https alone need.
+    pub tls: Option<TlsFiles>,
     /// From which ids and tokens are made.
     pub seed: u64,
     /// Greatest API version that `/services/data` offers, in tenths (670 is 67.0).
@@ -17,6 +19,13 @@ pub struct SimulatorSettings {
     /// Most files that one retrieve may ask for.
     pub most_files: usize,
     pub compression: Compressing,
+}
+
+/// A certificate with its chain, and its key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// How long a retrieve stays in each state.
@@ -39,6 +48,7 @@ impl Default for SimulatorSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
             seed: 1,
             greatest_version: 670,
             pace: RetrievePace::default(),

@@ -41,6 +41,9 @@ pub(super) fn first(shared: &Shared, org: &Org, request: &RestRequest<'_>, api: 
         Ok(found) => found,
         Err(refused) => return error(400, refused.code, &refused.message(soql)),
     };
+    if request.of("columns") == "true" {
+        return columns(&found);
+    }
     if found.count_only {
         let answer = json!({ "totalSize": found.chosen.len(), "done": true, "records": [] });
         return Answer::json(200, &answer);
@@ -55,6 +58,29 @@ pub(super) fn first(shared: &Shared, org: &Org, request: &RestRequest<'_>, api: 
         cursors.insert(id, Cursor { found, ends });
     }
     answer
+}
+
+/// What `columns=true` asks for instead of rows: how the columns are called. The CLI makes its tables by it.
+fn columns(found: &Found) -> Answer {
+    let columns: Vec<Value> = found
+        .columns
+        .iter()
+        .map(|column| {
+            let ways = column.steps.iter().rev();
+            ways.fold(column_named(&column.field, &[]), |inner, (way, _)| {
+                column_named(way, &[inner])
+            })
+        })
+        .collect();
+    let id_selected = found.columns.iter().any(|column| column.path() == "Id");
+    Answer::json(
+        200,
+        &json!({ "columnMetadata": columns, "entityName": found.object, "groupBy": false, "idSelected": id_selected }),
+    )
+}
+
+fn column_named(name: &str, joined: &[Value]) -> Value {
+    json!({ "aggregate": false, "columnName": name, "displayName": name, "joinColumns": joined, "custom": name.ends_with("__c") })
 }
 
 /// GET .../query/{locator}.

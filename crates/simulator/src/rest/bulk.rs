@@ -3,24 +3,18 @@
 //! A job's rows are chosen when it is made and written when they are fetched; its locators are the places of rows, so
 //! that a page can be fetched again while the job is there.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    RestRequest, error, not_allowed, not_found,
+    RestRequest,
+    csv::{csv, locator, place},
+    error, not_allowed, not_found,
     records::{Found, find},
 };
-use crate::{
-    http::{Answer, PIECE},
-    ids::id18,
-    org::Org,
-    server::Shared,
-    tables::Api,
-};
+use crate::{http::Answer, ids::id18, org::Org, server::Shared, tables::Api};
 
 /// Rows of a page of results when the client does not say.
 const PAGE: usize = 50_000;
@@ -260,66 +254,4 @@ fn results(shared: &Shared, org: &Arc<Org>, request: &RestRequest<'_>, id: &str)
     Answer::pieces("text/csv", Box::new(pieces))
         .with("sforce-locator", next)
         .with("sforce-numberofrecords", (to - from).to_string())
-}
-
-fn locator(at: usize) -> String {
-    STANDARD.encode(at.to_string())
-}
-
-fn place(locator: &str) -> Option<usize> {
-    String::from_utf8(STANDARD.decode(locator).ok()?)
-        .ok()?
-        .parse()
-        .ok()
-}
-
-/// Header and rows, some rows at a time.
-fn csv(
-    org: Arc<Org>,
-    found: Arc<Found>,
-    mut places: std::ops::Range<usize>,
-    end: &'static str,
-) -> impl Iterator<Item = io::Result<Bytes>> + Send {
-    let mut header = Some(line(found.columns.iter().map(super::columns::Column::path), end));
-    std::iter::from_fn(move || {
-        let mut out = header.take().unwrap_or_default();
-        while out.len() < PIECE {
-            let Some(at) = places.next() else { break };
-            let row = found.row(&org, at);
-            out.push_str(&line(
-                found.columns.iter().map(|column| Found::text(&row, column)),
-                end,
-            ));
-        }
-        (!out.is_empty()).then(|| Ok(Bytes::from(out)))
-    })
-}
-
-/// One line, every value in quotes.
-fn line(values: impl Iterator<Item = String>, end: &str) -> String {
-    let quoted: Vec<String> = values
-        .map(|value| format!("\"{}\"", value.replace('"', "\"\"")))
-        .collect();
-    quoted.join(",") + end
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_quotes_every_value() {
-        let values = ["a", "says \"yes\"", "two\nlines", ""].map(str::to_owned);
-        assert_eq!(
-            line(values.into_iter(), "\n"),
-            "\"a\",\"says \"\"yes\"\"\",\"two\nlines\",\"\"\n"
-        );
-    }
-
-    #[test]
-    fn a_locator_is_the_place_where_the_next_page_begins() {
-        assert_eq!(place(&locator(50_000)), Some(50_000));
-        assert_eq!(place("MTAwMDA="), Some(10_000));
-        assert_eq!(place("x"), None);
-    }
 }

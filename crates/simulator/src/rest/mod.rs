@@ -6,6 +6,7 @@
 mod bulk;
 mod columns;
 mod composite;
+mod csv;
 mod describe;
 mod query;
 mod records;

@@ -136,7 +136,7 @@ pub(super) fn fields(snapshot: &Snapshot) -> Vec<EntityField> {
 }
 
 impl EntityField {
-    pub(super) fn row(&self, _: &Org) -> Row {
+    pub(super) fn row(&self) -> Row {
         record(json!({
             "Id": "000000000000000AAA",
             "DurableId": self.durable,

@@ -17,6 +17,7 @@ use crate::{
     },
     mix::mix_text,
     org::Org,
+    soap::envelope::USER_NAME,
     soql::Row,
     types::Shape,
     xml::Element,
@@ -76,7 +77,7 @@ pub(super) fn row(org: &Org, snapshot: &Snapshot, object: &str, pick: Pick, want
             );
         }
     }
-    if object == "Flow" || object == "FlowDefinition" {
+    if listed.kind == "Flow" {
         row.extend(flow(&listed, object, &files));
     }
     row
@@ -130,7 +131,7 @@ fn flow(listed: &Listed, object: &str, files: &Files) -> Row {
     let active = status
         .is_none_or(|status| status == "Active")
         .then(|| version.clone());
-    record(json!({
+    let mut row = record(json!({
         "Id": if object == "Flow" { &version } else { &definition },
         "DurableId": definition,
         "ApiName": listed.full_name,
@@ -142,7 +143,17 @@ fn flow(listed: &Listed, object: &str, files: &Files) -> Row {
         "ActiveVersionId": active,
         "LatestVersionId": version,
         "IsActive": active.is_some(),
-    }))
+    }));
+    if object == "FlowDefinitionView" {
+        // A name here, where other objects have a way to the user.
+        row.insert("LastModifiedBy".to_owned(), USER_NAME.into());
+    } else {
+        row.insert(
+            "Definition".to_owned(),
+            json!({ "Id": definition, "DeveloperName": listed.full_name }),
+        );
+    }
+    row
 }
 
 /// The object that a component belongs to, and its name within.

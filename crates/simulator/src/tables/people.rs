@@ -109,9 +109,14 @@ pub(super) fn contact(org: &Org, at: usize) -> Row {
         "LastName": format!("Number{at}"),
         "Email": format!("ada{at}@example.com"),
         "IsDeleted": false,
-        "AccountId": id_of(org, "001", at / 2 * 3),
+        "AccountId": account_of(org, at)["Id"],
         "OwnerId": org.user_id,
     }))
+}
+
+/// The account of a contact: two contacts share one, and of three accounts one has contacts.
+pub(super) fn account_of(org: &Org, contact: usize) -> Row {
+    account(org, contact / 2 * 3)
 }
 
 fn id_of(org: &Org, prefix: &str, at: usize) -> String {

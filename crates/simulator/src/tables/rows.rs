@@ -74,7 +74,8 @@ pub(crate) fn rows(org: &Org, snapshot: Snapshot, api: Api, object: &str) -> Row
         "EntityDefinition" => Source::Entities(entities::entities(&snapshot).into()),
         "FieldDefinition" => Source::Fields(entities::fields(&snapshot).into()),
         "MetadataComponentDependency" => Source::Dependencies(dependencies::of(org, &snapshot)),
-        "FlowDefinitionView" | "FlowDefinition" => of_type("FlowDefinition", "Flow", &snapshot),
+        "FlowDefinitionView" => of_type("FlowDefinitionView", "Flow", &snapshot),
+        "FlowDefinition" => of_type("FlowDefinition", "Flow", &snapshot),
         other => match metadata_type(other) {
             Some(kind) if api == Api::Tooling || members::in_data_api(other) => {
                 of_type(kind.name(), kind.name(), &snapshot)
@@ -115,14 +116,14 @@ impl Rows {
             Source::Contacts => people::contact(org, at),
             Source::Members { object, picks } => members::row(org, &self.snapshot, object, picks[at], wanted),
             Source::Entities(all) => all[at].row(org),
-            Source::Fields(all) => all[at].row(org),
+            Source::Fields(all) => all[at].row(),
             Source::Dependencies(all) => all[at].row(),
         };
-        self.related(org, people::audited(org, row), wanted)
+        self.related(org, at, people::audited(org, row), wanted)
     }
 
     /// The records behind the row's references, where somebody looks at them.
-    fn related(&self, org: &Org, mut row: Row, wanted: &Wanted) -> Row {
+    fn related(&self, org: &Org, at: usize, mut row: Row, wanted: &Wanted) -> Row {
         let user = ["CreatedBy", "LastModifiedBy", "Owner"].into_iter();
         for way in user.filter(|way| wanted.has(way)) {
             if !row.contains_key(way) {
@@ -132,11 +133,7 @@ impl Rows {
         if wanted.has("Account")
             && let Source::Contacts = self.source
         {
-            let account = row.get("AccountId").cloned().unwrap_or_default();
-            let found = (0..ACCOUNTS)
-                .map(|at| people::account(org, at))
-                .find(|row| row["Id"] == account);
-            row.insert("Account".to_owned(), found.into());
+            row.insert("Account".to_owned(), people::account_of(org, at).into());
         }
         row
     }

@@ -2,10 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deps-up deps-down bench real-org
+.PHONY: help demo test lint fmt deps-up deps-down bench real-org simulator-conformance
 
 help: ## This list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 30
 
 demo: ## A night of 12 simulated orgs, from nothing: builds, starts a private PostgreSQL, syncs twice, shows what came out (ARGS='--keep', ARGS='--json')
 	@tests/deps/install postgresql
@@ -40,3 +40,7 @@ real-org: ## Syncs two nights of a real org with a fleet of processes and compar
 	@tests/deps/install postgresql rabbitmq
 	cargo build --release --locked -p nightshift >&2
 	tests/deps/with realorg tests/real-org/run "$(DIR)"
+
+simulator-conformance: ## Judges the simulator by real clients: simple-salesforce, jsforce, the Salesforce CLI (needs npm, python3, openssl; ARGS='--tree DIR')
+	cargo build --locked -p nightshift >&2
+	tests/simulator-conformance/run $(ARGS)

@@ -210,8 +210,7 @@ impl<R: Read> ArchiveReader<R> {
         if self.entries.contains_key(&header.raw_name) {
             return Err(ArchiveError::Duplicate(header.name.clone()));
         }
-        let folded: String = header.name.nfc().flat_map(char::to_lowercase).collect();
-        if !self.folded.insert(folded) {
+        if !self.folded.insert(folded(&header.name)) {
             self.alike.push(header.name.clone());
         }
         Ok(())
@@ -344,6 +343,14 @@ fn compare(
         return Err(corrupt(&header.name, "its size does not fit"));
     }
     Ok(())
+}
+
+/// Alike for names that one file system or another would take for one.
+fn folded(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.nfc().flat_map(char::to_lowercase).collect()
 }
 
 fn corrupt(name: &str, reason: &'static str) -> ArchiveError {

@@ -45,6 +45,17 @@ pub(crate) struct Tokens<'a> {
     /// The element that `<a/>` opened and that closes with the next token.
     empty: bool,
     has_cr: bool,
+    after: After,
+    /// White space that begins here was handed out already.
+    told: Option<usize>,
+}
+
+/// What the last event was, as far as white space behind it is concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum After {
+    Open,
+    Close,
+    Other,
 }
 
 impl<'a> Tokens<'a> {
@@ -54,6 +65,8 @@ impl<'a> Tokens<'a> {
         let mut reader = Reader::from_str(source);
         // Names of end tags are compared here, with the names that are kept anyway.
         reader.config_mut().check_end_names = false;
+        // Most white space is layout: an event for each piece of it would be a third of all events.
+        reader.config_mut().trim_text_start = true;
         Ok(Self {
             reader,
             source,
@@ -65,6 +78,8 @@ impl<'a> Tokens<'a> {
             rooted: false,
             empty: false,
             has_cr: memchr::memchr(b'\r', source.as_bytes()).is_some(),
+            after: After::Other,
+            told: None,
         })
     }
 
@@ -75,8 +90,14 @@ impl<'a> Tokens<'a> {
             return self.close();
         }
         loop {
-            let at = self.position();
+            let from = self.position();
+            let blank = blank_at_start(&self.source[from..]);
+            if let Some(text) = self.content(from, blank) {
+                return self.text(Cow::Borrowed(text));
+            }
+            let at = from + blank;
             let event = self.reader.read_event().map_err(|error| self.refuse(&error))?;
+            self.after = After::Other;
             match event {
                 Event::Start(tag) => return self.open(&tag, at),
                 Event::Empty(tag) => {
@@ -89,15 +110,13 @@ impl<'a> Tokens<'a> {
                     }
                     return self.close();
                 }
-                Event::Text(text) => {
-                    let text = text.into_inner();
-                    if self.open.is_empty() {
-                        if !is_blank(&text) {
-                            return Err(self.malformed("text outside the root element"));
-                        }
-                        continue;
-                    }
-                    return self.text(text);
+                Event::Text(_) if self.open.is_empty() => {
+                    return Err(self.malformed("text outside the root element"));
+                }
+                // with the white space before it
+                Event::Text(_) => {
+                    let text = &self.source[from..self.position()];
+                    return self.text(Cow::Borrowed(text));
                 }
                 Event::CData(text) => return self.text(text.into_inner()),
                 Event::GeneralRef(reference) => {
@@ -120,8 +139,27 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// White space at `from` that is no layout, and that the next event does not bring.
+    fn content(&mut self, from: usize, blank: usize) -> Option<&'a str> {
+        if blank == 0 || self.open.is_empty() || self.told == Some(from) {
+            return None;
+        }
+        let comes_along_or_is_layout = match self.source.as_bytes()[from + blank..] {
+            [b'<', b'/', ..] => self.after == After::Close,
+            [b'<', b'!' | b'?', ..] | [b'&', ..] => false,
+            [b'<', ..] => self.after != After::Other,
+            _ => true,
+        };
+        if comes_along_or_is_layout {
+            return None;
+        }
+        self.told = Some(from);
+        Some(&self.source[from..from + blank])
+    }
+
     fn open(&mut self, tag: &BytesStart<'_>, at: usize) -> Result<Token<'a>, MetadataError> {
         self.text_bytes = 0;
+        self.after = After::Open;
         self.elements += 1;
         if self.open.is_empty() {
             if self.rooted {
@@ -171,6 +209,7 @@ impl<'a> Tokens<'a> {
 
     fn close(&mut self) -> Result<Token<'a>, MetadataError> {
         self.text_bytes = 0;
+        self.after = After::Close;
         let to = self.shift + self.position();
         match self.open.pop() {
             Some(name) => Ok(Token::Close { name, to }),
@@ -366,9 +405,62 @@ pub(crate) fn is_blank(text: &str) -> bool {
         .all(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r'))
 }
 
+/// How many bytes of white space a text begins with.
+fn blank_at_start(text: &str) -> usize {
+    let is_content = |byte: u8| !matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
+    text.bytes().position(is_content).unwrap_or(text.len())
+}
+
 fn is_name(name: &str) -> bool {
     let starts = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':') || *byte >= 0x80;
-    let goes_on =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.') || byte >= 0x80;
-    name.as_bytes().first().is_some_and(starts) && name.bytes().all(goes_on)
+    name.as_bytes().first().is_some_and(starts) && name.bytes().all(|byte| IN_NAMES[usize::from(byte)])
+}
+
+/// Which bytes a name may have behind its first: asked for each byte of each tag.
+static IN_NAMES: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0_u8);
+    loop {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.') || byte >= 0x80;
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts of a file, those of one place in one piece; layout is blank or left out.
+    fn texts(xml: &str) -> Vec<String> {
+        let mut tokens = Tokens::new(xml.as_bytes(), XmlLimits::DEFAULT).unwrap();
+        let (mut texts, mut run) = (Vec::new(), String::new());
+        loop {
+            match tokens.next().unwrap() {
+                Token::Text(text) => run.push_str(&text),
+                Token::End => return texts,
+                Token::Open { .. } | Token::Close { .. } => texts.push(std::mem::take(&mut run)),
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_is_told_where_it_is_content_and_nowhere_twice() {
+        for (xml, text) in [
+            ("<a> </a>", " "),
+            ("<a>  x </a>", "  x "),
+            ("<a>&lt; &gt;</a>", "< >"),
+            ("<a> &amp; x</a>", " & x"),
+            ("<a>x&amp; </a>", "x& "),
+            ("<a> <![CDATA[ x ]]> </a>", "  x  "),
+            ("<a> <!-- c --> </a>", "  "),
+            ("<a>x <!-- c --> y</a>", "x  y"),
+        ] {
+            assert_eq!(texts(xml), ["", text], "{xml}");
+        }
+        assert_eq!(texts("<a> <b/> x <b> </b> </a> "), ["", "", "", " x ", " ", ""]);
+        assert_eq!(texts("\n<a>\n  <b>1</b>\n  <c/>\n</a>\n").concat(), "1");
+    }
 }

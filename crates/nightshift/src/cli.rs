@@ -116,6 +116,12 @@ pub struct SimulatorArgs {
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:8700")]
     pub listen: std::net::SocketAddr,
+    /// Speak TLS with this certificate (PEM, with its chain)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
     /// Serve the metadata of this folder (Metadata API format) as one org
     #[arg(long, value_name = "DIR")]
     pub org_from: Option<PathBuf>,

@@ -11,6 +11,13 @@ pub enum Call {
     Token,
     #[serde(rename = "oauth_revoke")]
     Revoke,
+    #[serde(rename = "oauth_authorize")]
+    Authorize,
+    #[serde(rename = "oauth_introspect")]
+    Introspect,
+    /// The partner API's login and logout.
+    #[serde(rename = "soap_login")]
+    Login,
     #[serde(rename = "userinfo")]
     Userinfo,
     #[serde(rename = "identity")]
@@ -21,8 +28,20 @@ pub enum Call {
     Resources,
     #[serde(rename = "limits")]
     Limits,
+    /// First page of a query, of the data API or of the Tooling API.
     #[serde(rename = "query")]
     Query,
+    #[serde(rename = "query_more")]
+    QueryMore,
+    #[serde(rename = "composite")]
+    Composite,
+    #[serde(rename = "bulk_create")]
+    BulkCreate,
+    /// Polls, aborts and deletions of a Bulk job.
+    #[serde(rename = "bulk_job")]
+    BulkJob,
+    #[serde(rename = "bulk_results")]
+    BulkResults,
     #[serde(rename = "sobject")]
     Sobject,
     #[serde(rename = "describeMetadata")]
@@ -44,14 +63,18 @@ pub enum Call {
 }
 
 impl Call {
-    /// Calls to the token endpoint need no session.
+    /// Calls that need no session.
     pub(crate) fn is_oauth(self) -> bool {
-        matches!(self, Call::Token | Call::Revoke)
+        use Call::{Authorize, Introspect, Login, Revoke, Token};
+        matches!(self, Authorize | Token | Revoke | Introspect | Login)
     }
 
     pub(crate) fn is_soap(self) -> bool {
-        use Call::{Describe, Download, List, OtherSoap, Poll, Retrieve};
-        matches!(self, Describe | List | Retrieve | Poll | Download | OtherSoap)
+        use Call::{Describe, Download, List, Login, OtherSoap, Poll, Retrieve};
+        matches!(
+            self,
+            Describe | List | Retrieve | Poll | Download | OtherSoap | Login
+        )
     }
 }
 

@@ -9,6 +9,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 pub enum SimulatorError {
     #[error("cannot listen on {address}: {source}; choose another port or 0 for any")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot use {path} for TLS: {reason}; give a certificate and its key as PEM files")]
+    Tls { path: PathBuf, reason: String },
     #[error("cannot read {path}: {source}; give a folder in Metadata API format")]
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is not well-formed XML: {reason}")]

@@ -19,10 +19,14 @@ mod mix;
 mod oauth;
 mod org;
 mod rest;
+mod routes;
 mod server;
 mod settings;
 mod soap;
+mod soql;
 mod spoil;
+mod tables;
+mod tls;
 mod tokens;
 mod types;
 mod wire;
@@ -43,7 +47,7 @@ pub use inventory::{
     extras::{Extra, ExtraType, Quirk},
 };
 pub use org::{OrgAccess, OrgSource, OrgSpec};
-pub use settings::{Compressing, RetrievePace, SimulatorSettings};
+pub use settings::{Compressing, RetrievePace, SimulatorSettings, TlsFiles};
 pub use tokens::Rotation;
 
 use org::Org;
@@ -68,6 +72,7 @@ impl Simulator {
             address: wanted,
             source,
         };
+        let acceptor = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         let listener = TcpListener::bind(wanted).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let shared = Arc::new(Shared::new(settings, address));
@@ -76,7 +81,8 @@ impl Simulator {
         let stopping = CancellationToken::new();
         let stop = stopping.clone().cancelled_owned();
         let server = tokio::spawn(async move {
-            let serve = axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop);
+            let serve =
+                axum::serve(CuttableListener { listener, acceptor }, service).with_graceful_shutdown(stop);
             if let Err(error) = serve.await {
                 tracing::error!(%error, "the simulator's server ended");
             }

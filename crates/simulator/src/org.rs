@@ -4,7 +4,7 @@
 //! the calls that were counted. Each has its own lock, held for the look and never while an answer is written.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -15,14 +15,17 @@ use crate::{
     faults::{Fault, FaultKind, Faults},
     ids::id18,
     inventory::{
-        Change,
+        Change, Inventory,
         extras::{Extra, ExtraType, Quirk},
         folder::FolderOrg,
         generated::GeneratedOrg,
         layers::Snapshot,
     },
     mix::{Numbers, mix_text},
+    oauth::Code,
+    rest::{BulkJob, Cursor},
     soap::jobs::Retrieve,
+    tables::Dependency,
     tokens::{Rotation, Tokens},
 };
 
@@ -141,6 +144,8 @@ pub struct OrgAccess {
     pub name: String,
     pub organization_id: String,
     pub user_id: String,
+    pub username: String,
+    pub password: String,
     pub client_id: String,
     /// Of an app that has one.
     pub client_secret: Option<String>,
@@ -168,12 +173,21 @@ pub(crate) struct Org {
     pub organization_id: String,
     pub user_id: String,
     pub client_id: String,
+    /// Of the org's user; a security token may follow it.
+    pub password: String,
     tokens: Mutex<Tokens>,
+    codes: Mutex<HashMap<String, Code>>,
     holding: RwLock<Holding>,
     retrieves: Mutex<HashMap<String, Retrieve>>,
     faults: Mutex<Faults>,
     calls: Mutex<CallCounts>,
+    cursors: Mutex<HashMap<String, Cursor>>,
+    bulk_jobs: Mutex<BTreeMap<String, BulkJob>>,
+    dependencies: Mutex<Option<KnownDependencies>>,
 }
+
+/// The dependencies that were found, and the inventory in which.
+pub(crate) type KnownDependencies = (Arc<dyn Inventory>, Arc<[Dependency]>);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -212,7 +226,10 @@ impl Org {
                 .map(|_| char::from(b'A' + numbers.below(26) as u8))
                 .collect::<String>()
         );
+        let password = format!("pw{}", numbers.next());
         Ok(Self {
+            password,
+            codes: Mutex::default(),
             tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
             user_id: id18("005", number),
             organization_id,
@@ -221,6 +238,9 @@ impl Org {
             retrieves: Mutex::default(),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            cursors: Mutex::default(),
+            bulk_jobs: Mutex::default(),
+            dependencies: Mutex::default(),
             spec,
         })
     }
@@ -235,8 +255,26 @@ impl Org {
         of_app.chain(self.tokens().issued().iter().cloned()).collect()
     }
 
+    /// Codes that wait to be used.
+    pub(crate) fn codes(&self) -> MutexGuard<'_, HashMap<String, Code>> {
+        locked(&self.codes)
+    }
+
     pub(crate) fn retrieves(&self) -> MutexGuard<'_, HashMap<String, Retrieve>> {
         locked(&self.retrieves)
+    }
+
+    /// Results of queries that wait for their next page.
+    pub(crate) fn cursors(&self) -> MutexGuard<'_, HashMap<String, Cursor>> {
+        locked(&self.cursors)
+    }
+
+    pub(crate) fn bulk_jobs(&self) -> MutexGuard<'_, BTreeMap<String, BulkJob>> {
+        locked(&self.bulk_jobs)
+    }
+
+    pub(crate) fn dependencies(&self) -> MutexGuard<'_, Option<KnownDependencies>> {
+        locked(&self.dependencies)
     }
 
     pub(crate) fn count(&self, call: Call) {

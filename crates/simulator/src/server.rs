@@ -1,8 +1,6 @@
-//! The listening side: which org a request belongs to, which call it is, and who answers it.
+//! The listening side: what all requests share, and how one comes in and its answer goes out.
 //!
-//! All orgs share one port. A request finds its org by what it carries: the access token (whose first fifteen
-//! characters are the org's id), the refresh token or the client id. Every request is counted before anything may go
-//! wrong with it, so that a client's own bill can be compared with the counts here.
+//! All orgs share one port. Which org a request belongs to and who answers it is left to `routes`.
 
 use std::{
     net::SocketAddr,
@@ -16,22 +14,19 @@ use std::{
 use axum::{
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
-    http::{Method, header},
+    http::header,
     response::Response,
 };
 
 use crate::{
-    calls::Call,
     control,
-    door::{Door, door, error_answer},
     error::SimulatorError,
     http::Answer,
     mix::mix,
-    oauth,
     org::{Org, OrgAccess},
-    rest,
+    routes::{Incoming, Outcome, answer},
     settings::{Compressing, SimulatorSettings},
-    soap::{self, SoapRequest, envelope::unparsable},
+    tables::username,
     wire::Wire,
 };
 
@@ -80,8 +75,15 @@ impl Shared {
     }
 
     pub(crate) fn base_url(&self) -> String {
-        let own = || format!("http://{}", self.address);
-        self.settings.public_url.clone().unwrap_or_else(own)
+        if let Some(url) = &self.settings.public_url {
+            return url.clone();
+        }
+        let scheme = if self.settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     /// A number that no other call got.
@@ -114,6 +116,8 @@ impl Shared {
             name: org.spec.name.clone(),
             organization_id: org.organization_id.clone(),
             user_id: org.user_id.clone(),
+            username: username(org),
+            password: org.password.clone(),
             client_id: org.client_id.clone(),
             client_secret: org.spec.client_secret.clone(),
             refresh_token: org.tokens().current().to_owned(),
@@ -126,7 +130,8 @@ impl Shared {
         self.orgs().iter().map(|org| self.access(org)).collect()
     }
 
-    fn by(&self, fits: impl Fn(&Org) -> bool) -> Option<Arc<Org>> {
+    /// The first org that fits.
+    pub(crate) fn by(&self, fits: impl Fn(&Org) -> bool) -> Option<Arc<Org>> {
         self.orgs
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -136,7 +141,7 @@ impl Shared {
     }
 
     /// The org of an access token, good or not.
-    fn by_session(&self, session: &str) -> Option<Arc<Org>> {
+    pub(crate) fn by_session(&self, session: &str) -> Option<Arc<Org>> {
         let (id, _) = session.split_once('!')?;
         self.by(|org| org.organization_id.starts_with(id) && id.len() == 15)
     }
@@ -172,18 +177,26 @@ pub(crate) async fn handle(
     if let ["_control", what] = path[..] {
         return control::answer(&shared, &parts.method, what, &query, &body).into_response(compressed);
     }
-    let bearer = parts
+    let authorization = parts
         .headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .map_or("", |(_, token)| token.trim());
+        .unwrap_or("");
     let incoming = Incoming {
         method: &parts.method,
         path: &path,
         query: &query,
-        bearer,
+        authorization,
         body: &body,
+        page: parts.headers.get("sforce-query-options").and_then(|value| {
+            value
+                .to_str()
+                .ok()?
+                .trim()
+                .strip_prefix("batchSize=")?
+                .parse()
+                .ok()
+        }),
     };
     match answer(&shared, &incoming) {
         Outcome::Now(answer) => answer.into_response(compressed),
@@ -196,147 +209,4 @@ pub(crate) async fn handle(
             Response::new(Body::empty())
         }
     }
-}
-
-struct Incoming<'a> {
-    method: &'a Method,
-    path: &'a [&'a str],
-    query: &'a [(String, String)],
-    bearer: &'a str,
-    body: &'a [u8],
-}
-
-enum Outcome {
-    Now(Answer),
-    Late(Duration, Answer),
-    Reset,
-}
-
-/// Whom a request is for: its call, its org if one is found, and the answer once the door is open.
-fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
-    match incoming.path {
-        ["services", "oauth2", "token"] if incoming.method == Method::POST => {
-            let form = oauth::form(incoming.body);
-            let of = |key: &str| form.get(key).map_or("", String::as_str);
-            let org = shared
-                .by(|org| org.tokens().owns(of("refresh_token")))
-                .or_else(|| shared.by(|org| org.client_id == of("client_id")));
-            through(org.as_deref(), Call::Token, oauth::unknown_token, |org| {
-                oauth::token(shared, org, &form)
-            })
-        }
-        ["services", "oauth2", "revoke"] => {
-            let form = oauth::form(incoming.body);
-            let token = form.get("token").map_or("", String::as_str);
-            let org = shared
-                .by(|org| org.tokens().owns(token))
-                .or_else(|| shared.by_session(token));
-            through(
-                org.as_deref(),
-                Call::Revoke,
-                || oauth::revoke(None, &form),
-                |org| oauth::revoke(Some(org), &form),
-            )
-        }
-        ["services", "Soap", "m", ..] if incoming.method == Method::POST => {
-            soap_answer(shared, incoming.body)
-        }
-        path => rest_answer(shared, path, incoming),
-    }
-}
-
-/// Counts the call, asks the door, and lets the org answer.
-fn through(
-    org: Option<&Org>,
-    call: Call,
-    nobody: impl FnOnce() -> Answer,
-    inside: impl FnOnce(&Org) -> Answer,
-) -> Outcome {
-    let Some(org) = org else {
-        return Outcome::Now(nobody());
-    };
-    org.count(call);
-    match door(org, call) {
-        Door::Open => Outcome::Now(inside(org)),
-        Door::Late(time) => Outcome::Late(time, inside(org)),
-        Door::Reset => Outcome::Reset,
-        Door::Answer(answer) => Outcome::Now(*answer),
-    }
-}
-
-const NO_SESSION: &str =
-    "Invalid Session ID found in SessionHeader: Illegal Session. Session not found, missing session hash";
-
-fn soap_answer(shared: &Shared, body: &[u8]) -> Outcome {
-    let request = match std::str::from_utf8(body) {
-        Ok(text) => SoapRequest::read(text),
-        Err(error) => return Outcome::Now(unparsable(&error.to_string())),
-    };
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => return Outcome::Now(unparsable(&error.to_string())),
-    };
-    let refused = || soap::envelope::fault("INVALID_SESSION_ID", NO_SESSION);
-    let org = shared.by_session(&request.session);
-    through(org.as_deref(), request.call, refused, |org| {
-        if org.tokens().is_good(&request.session, shared.clock.now()) {
-            soap::answer(shared, org, &request)
-        } else {
-            refused()
-        }
-    })
-}
-
-fn rest_answer(shared: &Shared, path: &[&str], incoming: &Incoming<'_>) -> Outcome {
-    let call = match path {
-        ["services", "oauth2", "userinfo"] => Call::Userinfo,
-        ["id", _, _] => Call::Identity,
-        ["services", "data"] => Call::Versions,
-        ["services", "data", _] => Call::Resources,
-        ["services", "data", _, "limits"] => Call::Limits,
-        ["services", "data", _, "query"] | ["services", "data", _, "tooling", "query"] => Call::Query,
-        ["services", "data", _, "sobjects", ..] => Call::Sobject,
-        _ => Call::Other,
-    };
-    let of = |key: &str| {
-        incoming
-            .query
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or("", |(_, value)| value.as_str())
-    };
-    let session = if incoming.bearer.is_empty() {
-        of("oauth_token")
-    } else {
-        incoming.bearer
-    };
-    let org = shared.by_session(session);
-    let refused = || error_answer(call, 401, "INVALID_SESSION_ID", "Session expired or invalid");
-    let nobody = || {
-        if call == Call::Versions {
-            rest::versions(shared)
-        } else {
-            refused()
-        }
-    };
-    through(org.as_deref(), call, nobody, |org| {
-        if call == Call::Versions {
-            return rest::versions(shared).with("sforce-limit-info", rest::limit_info(org));
-        }
-        if !org.tokens().is_good(session, shared.clock.now()) {
-            return refused();
-        }
-        let version = path.get(2).map_or("", |version| version.trim_start_matches('v'));
-        let answer = match path {
-            ["services", "oauth2", "userinfo"] => oauth::userinfo(shared, org),
-            ["id", _, _] => oauth::identity(shared, org),
-            ["services", "data", _] => rest::resources(shared, org, version),
-            ["services", "data", _, "limits"] => rest::limits(org),
-            ["services", "data", _, "query"] => rest::query(org, version, of("q")),
-            ["services", "data", _, "tooling", "query"] => rest::tooling_query(),
-            ["services", "data", _, "sobjects", object, _] => rest::sobject(org, object),
-            _ => rest::not_found(),
-        };
-        answer.with("sforce-limit-info", rest::limit_info(org))
-    })
 }

@@ -1,6 +1,6 @@
 //! How a simulator behaves as a whole, as plain values that a command line or a test fills in.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Settings of a simulator; `Default` is quick and honest.
 #[derive(Clone, Debug)]
@@ -9,6 +9,8 @@ pub struct SimulatorSettings {
     pub listen: SocketAddr,
     /// The URL that clients are told, where something stands before the simulator (a proxy that counts, say).
     pub public_url: Option<String>,
+    /// Speaks TLS, as clients that know Salesforce by https alone need.
+    pub tls: Option<TlsFiles>,
     /// From which ids and tokens are made.
     pub seed: u64,
     /// Greatest API version that `/services/data` offers, in tenths (670 is 67.0).
@@ -19,6 +21,13 @@ pub struct SimulatorSettings {
     /// Most files that one retrieve may ask for.
     pub most_files: usize,
     pub compression: Compressing,
+}
+
+/// A certificate with its chain, and its key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// How long a retrieve stays in each state.
@@ -42,6 +51,7 @@ impl Default for SimulatorSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
+            tls: None,
             seed: 1,
             greatest_version: 670,
             pace: RetrievePace::default(),

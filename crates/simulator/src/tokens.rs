@@ -35,39 +35,78 @@ pub(crate) enum Refused {
     Reused,
 }
 
+/// Grants that a user may have given to one app; one more, and the oldest is gone.
+const MOST_GRANTS: usize = 5;
+
 #[derive(Debug)]
 pub(crate) struct Tokens {
     organization_id: String,
     rotation: Rotation,
-    refresh: String,
+    /// Refresh tokens, the oldest grant first.
+    grants: Vec<Grant>,
+    given: u64,
     spent: HashSet<String>,
     revoked: bool,
-    /// Access tokens and the time (of the simulator's clock) when they end.
-    access: HashMap<String, Duration>,
+    access: HashMap<String, Access>,
     /// Every token that was ever given out, so that a test can look where none of them may stand.
     issued: Vec<String>,
     numbers: Numbers,
 }
 
+/// What a person allowed once.
+#[derive(Debug)]
+struct Grant {
+    number: u64,
+    refresh: String,
+}
+
+/// An access token: when it ends (by the simulator's clock), and by which grant; 0 for none.
+#[derive(Debug)]
+struct Access {
+    ends: Duration,
+    grant: u64,
+}
+
 impl Tokens {
     pub(crate) fn new(organization_id: &str, seed: u64, rotation: Rotation) -> Self {
-        let mut numbers = Numbers::new(mix_text(seed, organization_id));
-        let refresh = refresh_token(&mut numbers);
-        Self {
+        let mut tokens = Self {
             organization_id: organization_id.to_owned(),
             rotation,
-            issued: vec![refresh.clone()],
-            refresh,
+            grants: Vec::new(),
+            given: 0,
+            issued: Vec::new(),
             spent: HashSet::new(),
             revoked: false,
             access: HashMap::new(),
-            numbers,
-        }
+            numbers: Numbers::new(mix_text(seed, organization_id)),
+        };
+        tokens.grant();
+        tokens
     }
 
-    /// The refresh token that is good now.
+    /// A new grant; its number.
+    fn grant(&mut self) -> u64 {
+        self.given += 1;
+        let refresh = self.new_refresh();
+        self.grants.push(Grant {
+            number: self.given,
+            refresh,
+        });
+        if self.grants.len() > MOST_GRANTS {
+            let oldest = self.grants.remove(0);
+            self.end(oldest.number);
+        }
+        self.given
+    }
+
+    /// Ends the access tokens of a grant.
+    fn end(&mut self, grant: u64) {
+        self.access.retain(|_, access| access.grant != grant);
+    }
+
+    /// The refresh token of the latest grant.
     pub(crate) fn current(&self) -> &str {
-        &self.refresh
+        self.grants.last().map_or("", |grant| &grant.refresh)
     }
 
     /// Every access and refresh token that was ever given out, the oldest first.
@@ -77,7 +116,16 @@ impl Tokens {
 
     /// Whether the token is or was one of this org's refresh tokens.
     pub(crate) fn owns(&self, token: &str) -> bool {
-        self.refresh == token || self.spent.contains(token)
+        self.place(token).is_some() || self.spent.contains(token)
+    }
+
+    /// Whether the token is a refresh token that is good now.
+    pub(crate) fn may_refresh(&self, token: &str) -> bool {
+        !self.revoked && self.place(token).is_some()
+    }
+
+    fn place(&self, token: &str) -> Option<usize> {
+        self.grants.iter().position(|grant| grant.refresh == token)
     }
 
     pub(crate) fn refresh(
@@ -90,9 +138,9 @@ impl Tokens {
             self.revoke_all();
             return Err(Refused::Reused);
         }
-        if token != self.refresh {
+        let Some(place) = self.place(token) else {
             return Err(Refused::Unknown);
-        }
+        };
         if self.revoked {
             return Err(Refused::Revoked);
         }
@@ -100,35 +148,62 @@ impl Tokens {
             Rotation::Off => None,
             Rotation::On => {
                 let fresh = self.new_refresh();
-                self.spent
-                    .insert(std::mem::replace(&mut self.refresh, fresh.clone()));
+                let old = std::mem::replace(&mut self.grants[place].refresh, fresh.clone());
+                self.spent.insert(old);
                 Some(fresh)
             }
         };
+        let grant = self.grants[place].number;
         Ok(Issued {
-            access: self.issue(now, lifetime),
+            access: self.issue(grant, now, lifetime),
             refresh: rotated,
         })
     }
 
-    fn issue(&mut self, now: Duration, lifetime: Duration) -> String {
+    /// A person allows the app: a grant of its own, with its tokens.
+    pub(crate) fn authorize(&mut self, now: Duration, lifetime: Duration) -> Issued {
+        if std::mem::take(&mut self.revoked) {
+            self.grants.clear();
+        }
+        let grant = self.grant();
+        Issued {
+            access: self.issue(grant, now, lifetime),
+            refresh: Some(self.current().to_owned()),
+        }
+    }
+
+    /// A session without a grant: an assertion, an app's own, a login by password.
+    pub(crate) fn session(&mut self, now: Duration, lifetime: Duration) -> Issued {
+        Issued {
+            access: self.issue(0, now, lifetime),
+            refresh: None,
+        }
+    }
+
+    fn issue(&mut self, grant: u64, now: Duration, lifetime: Duration) -> String {
         let access = format!(
             "{}!AQ{}",
             &self.organization_id[..15],
             letters(&mut self.numbers, 94)
         );
-        self.access.retain(|_, end| *end > now);
-        self.access.insert(access.clone(), now + lifetime);
+        self.access.retain(|_, access| access.ends > now);
+        let ends = now + lifetime;
+        self.access.insert(access.clone(), Access { ends, grant });
         self.issued.push(access.clone());
         access
     }
 
-    /// Whether an access token opens the org now.
-    pub(crate) fn is_good(&self, access: &str, now: Duration) -> bool {
-        self.access.get(access).is_some_and(|end| *end > now)
+    /// A code for the authorization page to give.
+    pub(crate) fn code(&mut self) -> String {
+        format!("aPrx{}", letters(&mut self.numbers, 60))
     }
 
-    /// Ends every access token; the refresh token stays good.
+    /// Whether an access token opens the org now.
+    pub(crate) fn is_good(&self, access: &str, now: Duration) -> bool {
+        self.access.get(access).is_some_and(|access| access.ends > now)
+    }
+
+    /// Ends every access token; the refresh tokens stay good.
     pub(crate) fn expire_access(&mut self) {
         self.access.clear();
     }
@@ -138,13 +213,13 @@ impl Tokens {
         self.access.clear();
     }
 
-    /// A person connects again: a new refresh token, which is returned.
+    /// A person connects again, and nothing of before is good: a new refresh token, which is returned.
     pub(crate) fn reauthorize(&mut self) -> String {
         self.revoked = false;
         self.access.clear();
-        let fresh = self.new_refresh();
-        self.refresh.clone_from(&fresh);
-        fresh
+        self.grants.clear();
+        self.grant();
+        self.current().to_owned()
     }
 
     fn new_refresh(&mut self) -> String {
@@ -155,11 +230,22 @@ impl Tokens {
 
     /// Revokes one token, access or refresh; false when it is not this org's.
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
-        if self.owns(token) {
-            self.revoke_all();
-            return true;
+        match self.place(token) {
+            Some(place) if self.grants.len() > 1 => {
+                let grant = self.grants.remove(place);
+                self.end(grant.number);
+                true
+            }
+            Some(_) => {
+                self.revoke_all();
+                true
+            }
+            None if self.spent.contains(token) => {
+                self.revoke_all();
+                true
+            }
+            None => self.access.remove(token).is_some(),
         }
-        self.access.remove(token).is_some()
     }
 }
 
@@ -210,5 +296,41 @@ mod tests {
         );
         let third = tokens.reauthorize();
         assert!(tokens.refresh(&third, Duration::ZERO, HOUR).is_ok());
+    }
+
+    #[test]
+    fn a_sixth_grant_ends_the_first_and_its_sessions() {
+        let mut tokens = tokens(Rotation::Off);
+        let first = tokens.current().to_owned();
+        let session = tokens.refresh(&first, Duration::ZERO, HOUR).unwrap();
+        for _ in 0..4 {
+            tokens.authorize(Duration::ZERO, HOUR);
+        }
+        assert!(tokens.is_good(&session.access, Duration::ZERO));
+        let sixth = tokens.authorize(Duration::ZERO, HOUR);
+        assert!(!tokens.is_good(&session.access, Duration::ZERO));
+        assert_eq!(
+            tokens.refresh(&first, Duration::ZERO, HOUR),
+            Err(Refused::Unknown)
+        );
+        assert!(
+            tokens
+                .refresh(&sixth.refresh.unwrap(), Duration::ZERO, HOUR)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_revoked_grant_leaves_the_others_alone() {
+        let mut tokens = tokens(Rotation::Off);
+        let first = tokens.current().to_owned();
+        let second = tokens.authorize(Duration::ZERO, HOUR);
+        assert!(tokens.revoke(&first));
+        assert!(tokens.is_good(&second.access, Duration::ZERO));
+        assert_eq!(
+            tokens.refresh(&first, Duration::ZERO, HOUR),
+            Err(Refused::Unknown)
+        );
+        assert!(tokens.may_refresh(second.refresh.as_deref().unwrap()));
     }
 }

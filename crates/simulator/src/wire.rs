@@ -22,6 +22,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::Conversation;
 
 /// Cuts a connection off without a goodbye.
 #[derive(Clone, Default)]
@@ -35,38 +38,39 @@ impl Wire {
 
 impl Connected<IncomingStream<'_, CuttableListener>> for Wire {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        stream.io().wire.clone()
+        stream.io().wire()
     }
 }
 
-/// A listener whose connections can be cut.
-pub(crate) struct CuttableListener(pub TcpListener);
+/// A listener whose connections can be cut, with TLS around them or without.
+pub(crate) struct CuttableListener {
+    pub listener: TcpListener,
+    pub acceptor: Option<TlsAcceptor>,
+}
 
 impl Listener for CuttableListener {
-    type Io = CuttableStream;
+    type Io = Conversation;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        let (stream, address) = Listener::accept(&mut self.listener).await;
         // Answers are written in few large pieces; waiting for more would only delay the small ones.
         let _ = stream.set_nodelay(true);
-        (
-            CuttableStream {
-                stream,
-                wire: Wire::default(),
-            },
-            address,
-        )
+        let stream = CuttableStream {
+            stream,
+            wire: Wire::default(),
+        };
+        (Conversation::begin(stream, self.acceptor.as_ref()), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
 pub(crate) struct CuttableStream {
     stream: TcpStream,
-    wire: Wire,
+    pub wire: Wire,
 }
 
 impl CuttableStream {

@@ -42,12 +42,6 @@ fn key_rank(name: &str) -> Option<usize> {
 
 /// A leaf has closed: does it name its parent?
 pub(super) fn note_key<'a>(parent: &mut Frame<'a, '_>, name: &'a str, value: Cow<'a, str>) {
-    if let Some(child) = parent.child
-        && parent.child_name.is_none()
-        && child.key_element == name
-    {
-        parent.child_name = Some(value.clone());
-    }
     if let Some(keyed) = parent.keyed {
         if let Some(at) = keyed.by.iter().position(|part| *part == name) {
             parent.key_parts.resize(keyed.by.len(), None);
@@ -63,9 +57,9 @@ pub(super) fn note_key<'a>(parent: &mut Frame<'a, '_>, name: &'a str, value: Cow
 }
 
 /// The key of an element that closes.
-pub(super) fn key_of<'a>(frame: Frame<'a, '_>) -> Option<Key<'a>> {
+pub(super) fn key_of<'a>(frame: &mut Frame<'a, '_>) -> Option<Key<'a>> {
     if frame.key_parts.is_empty() {
-        return frame.key;
+        return frame.key.take();
     }
     // Several parts make one text in which each part's length and absence can be told.
     let mut value = String::new();

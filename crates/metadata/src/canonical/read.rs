@@ -21,17 +21,30 @@ use crate::{
 /// An open element.
 pub(super) struct Frame<'a, 'r> {
     pub(super) name: &'a str,
-    pub(super) at: usize,
     pub(super) form_from: usize,
     pub(super) body: usize,
     pub(super) kids_from: usize,
     pub(super) key: Option<Key<'a>>,
     pub(super) keyed: Option<&'r KeyedElement>,
     pub(super) key_parts: Vec<Option<Cow<'a, str>>>,
-    pub(super) child: Option<&'r ChildInfo>,
-    pub(super) child_name: Option<Cow<'a, str>>,
     /// Text stands between its children: then all order counts.
     pub(super) mixed: bool,
+}
+
+/// The open element below the root, when it is a component of its own.
+struct Component<'a, 'r> {
+    info: &'r ChildInfo,
+    at: usize,
+    name: Option<Cow<'a, str>>,
+}
+
+impl<'a> Component<'a, '_> {
+    /// A leaf of it has closed: does it name it?
+    fn note(&mut self, leaf: &str, text: &Cow<'a, str>) {
+        if self.name.is_none() && self.info.key_element == leaf {
+            self.name = Some(text.clone());
+        }
+    }
 }
 
 /// Reads a file into its canonical form.
@@ -49,6 +62,7 @@ pub(crate) fn read<'s, 'a, 'r>(
     let mut kids: Vec<Kid<'a>> = Vec::with_capacity(64);
     let mut found: Vec<Found<'a, 'r>> = Vec::new();
     let mut run: Cow<'a, str> = Cow::Borrowed("");
+    let mut component: Option<Component<'a, 'r>> = None;
     let mut root = None;
     loop {
         match tokens.next()? {
@@ -65,21 +79,18 @@ pub(crate) fn read<'s, 'a, 'r>(
                 }
                 let form_from = form.len();
                 open(form, name, attributes, at, &limits)?;
-                let below_the_root = frames.len() == 1;
+                if frames.len() == 1 {
+                    let info = rules.children.iter().find(|child| child.element == name);
+                    component = info.map(|info| Component { info, at, name: None });
+                }
                 frames.push(Frame {
                     name,
-                    at,
                     form_from,
                     body: form.len(),
                     kids_from: kids.len(),
                     key: None,
                     keyed: rules.keyed.iter().find(|keyed| keyed.element == name),
                     key_parts: Vec::new(),
-                    child: rules
-                        .children
-                        .iter()
-                        .find(|child| below_the_root && child.element == name),
-                    child_name: None,
                     mixed: false,
                 });
             }
@@ -92,11 +103,15 @@ pub(crate) fn read<'s, 'a, 'r>(
                     text_between(form, &mut frame, &mut run);
                 }
                 let leaf_text = std::mem::replace(&mut run, Cow::Borrowed(""));
+                let depth = frames.len();
                 let Some(parent) = frames.last_mut() else {
                     root = Some(frame);
                     continue;
                 };
                 if is_leaf {
+                    if let Some(component) = component.as_mut().filter(|_| depth == 2) {
+                        component.note(frame.name, &leaf_text);
+                    }
                     note_key(parent, frame.name, leaf_text);
                 } else {
                     let own = &mut kids[frame.kids_from..];
@@ -111,18 +126,18 @@ pub(crate) fn read<'s, 'a, 'r>(
                     from: frame.form_from,
                     to: form.len(),
                 };
-                let child = frame.child.zip(frame.child_name.take()).map(|(info, name)| {
+                let child = component.take_if(|_| depth == 1).and_then(|component| {
                     found.push(Found {
-                        info,
-                        name,
-                        slice: (frame.at, to),
+                        info: component.info,
+                        name: component.name?,
+                        slice: (component.at, to),
                         form: span,
                     });
-                    found.len() - 1
+                    Some(found.len() - 1)
                 });
                 kids.push(Kid {
                     name: frame.name,
-                    key: key_of(frame),
+                    key: key_of(&mut frame),
                     form: span,
                     child,
                 });

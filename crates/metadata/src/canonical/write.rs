@@ -23,16 +23,14 @@ pub(super) fn open(
     at: usize,
     limits: &XmlLimits,
 ) -> Result<(), MetadataError> {
-    form.push(OPEN);
-    prefixed(form, name);
+    marked(form, OPEN, name);
     if !raw.is_empty() {
         for (name, value) in attributes(raw, at, limits)? {
             // Which prefixes a file declares, and where, says nothing about the org.
             if name == "xmlns" || name.starts_with("xmlns:") {
                 continue;
             }
-            form.push(ATTRIBUTE);
-            prefixed(form, name);
+            marked(form, ATTRIBUTE, name);
             prefixed(form, &value);
         }
     }
@@ -42,8 +40,7 @@ pub(super) fn open(
 /// The text of a leaf.
 pub(super) fn text(form: &mut Vec<u8>, text: &str) {
     if !text.is_empty() {
-        form.push(TEXT);
-        prefixed(form, text);
+        marked(form, TEXT, text);
     }
 }
 
@@ -54,6 +51,20 @@ pub(super) fn text_between<'a>(form: &mut Vec<u8>, parent: &mut Frame<'a, '_>, r
         text(form, run);
     }
     *run = Cow::Borrowed("");
+}
+
+/// A mark before a text: in one piece where the length has one byte.
+fn marked(form: &mut Vec<u8>, mark: u8, text: &str) {
+    match u8::try_from(text.len()) {
+        Ok(length) if length < 0x80 => {
+            form.extend_from_slice(&[mark, length]);
+            form.extend_from_slice(text.as_bytes());
+        }
+        _ => {
+            form.push(mark);
+            prefixed(form, text);
+        }
+    }
 }
 
 /// Length, then bytes. Seven bits a byte, the low ones first: most names and texts need one.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nightshift_simulator::{OrgSpec, Simulator, SimulatorSettings};
+use nightshift_simulator::{OrgSpec, Simulator, SimulatorSettings, TlsFiles};
 use serde_json::json;
 
 use crate::{
@@ -28,6 +28,10 @@ pub async fn simulator(args: SimulatorArgs) -> Result<ExitCode, CommandError> {
     let settings = SimulatorSettings {
         listen: args.listen,
         seed: args.seed,
+        tls: args
+            .tls_certificate
+            .zip(args.tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key }),
         ..SimulatorSettings::default()
     };
     let simulator = Simulator::start(settings).await?;

@@ -5,7 +5,8 @@ use jiff::{Timestamp, fmt::strtime};
 use crate::{http::Answer, inventory::Listed, xml::escape};
 
 pub(crate) const XML: &str = "text/xml; charset=UTF-8";
-const USER_NAME: &str = "Sim Admin";
+/// Who has created and changed everything.
+pub(crate) const USER_NAME: &str = "Sim Admin";
 /// What stands for a date that is not known.
 const EPOCH: &str = "1970-01-01T00:00:00.000Z";
 

@@ -8,6 +8,7 @@ pub(crate) mod describe;
 pub(crate) mod envelope;
 pub(crate) mod jobs;
 pub(crate) mod list;
+pub(crate) mod partner;
 pub(crate) mod request;
 pub(crate) mod retrieve;
 pub(crate) mod sparse;
@@ -32,23 +33,7 @@ pub(crate) struct SoapRequest {
 impl SoapRequest {
     /// Reads an envelope.
     pub(crate) fn read(text: &str) -> Result<Self, XmlError> {
-        let mut envelope = Element::parse(text)?;
-        let session = envelope
-            .child("Header")
-            .and_then(|header| header.child("SessionHeader"))
-            .map_or_else(String::new, |header| header.text_of("sessionId").to_owned());
-        let at = envelope
-            .children
-            .iter()
-            .position(|child| child.name == "Body")
-            .ok_or(XmlError::Empty)?;
-        let body = envelope
-            .children
-            .swap_remove(at)
-            .children
-            .into_iter()
-            .next()
-            .ok_or(XmlError::Empty)?;
+        let (session, body) = open(text)?;
         let call = match body.name.as_str() {
             "describeMetadata" => Call::Describe,
             "listMetadata" => Call::List,
@@ -59,6 +44,22 @@ impl SoapRequest {
         };
         Ok(Self { call, session, body })
     }
+}
+
+/// The session and the call of an envelope, by local names.
+fn open(text: &str) -> Result<(String, Element), XmlError> {
+    let mut envelope = Element::parse(text)?;
+    let session = envelope
+        .child("Header")
+        .and_then(|header| header.child("SessionHeader"))
+        .map_or_else(String::new, |header| header.text_of("sessionId").to_owned());
+    let at = envelope
+        .children
+        .iter()
+        .position(|child| child.name == "Body")
+        .ok_or(XmlError::Empty)?;
+    let body = envelope.children.swap_remove(at).children.into_iter().next();
+    Ok((session, body.ok_or(XmlError::Empty)?))
 }
 
 /// Whether a status request asks for the zip, which it does unless it says no.

@@ -147,12 +147,15 @@ impl Plan {
     }
 }
 
-/// A member, or a folder where the type has folders.
+/// A member, or a folder where the type has folders; the Salesforce CLI ends the names of folders with a slash.
 fn find(kind: &str, member: &str, snapshot: &Snapshot) -> Vec<Pick> {
     let folder = TypeId::named(kind).and_then(|kind| kind.row().folder_type);
     snapshot
         .find(kind, member)
-        .or_else(|| folder.and_then(|folder| snapshot.find(folder.name(), member)))
+        .or_else(|| {
+            let name = member.strip_suffix('/').unwrap_or(member);
+            snapshot.find(folder?.name(), name)
+        })
         .into_iter()
         .collect()
 }

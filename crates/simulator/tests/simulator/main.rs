@@ -17,3 +17,5 @@ mod generated;
 mod login;
 mod metadata;
 mod oddities;
+mod queries;
+mod sessions;

@@ -106,7 +106,7 @@ impl Answer {
 
 /// Compresses pieces as they come.
 fn gzip(mut pieces: Pieces) -> impl Iterator<Item = io::Result<Bytes>> + Send {
-    let mut encoder = Some(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut encoder = Some(GzEncoder::new(Vec::new(), Compression::default()));
     std::iter::from_fn(move || {
         let open = encoder.as_mut()?;
         while open.get_ref().len() < PIECE / 4 {

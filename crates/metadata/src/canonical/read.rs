@@ -38,12 +38,10 @@ struct Component<'a, 'r> {
     name: Option<Cow<'a, str>>,
 }
 
-impl<'a> Component<'a, '_> {
-    /// A leaf of it has closed: does it name it?
-    fn note(&mut self, leaf: &str, text: &Cow<'a, str>) {
-        if self.name.is_none() && self.info.key_element == leaf {
-            self.name = Some(text.clone());
-        }
+impl Component<'_, '_> {
+    /// Whether a leaf of it is the one that names it.
+    fn is_named_by(&self, leaf: &str) -> bool {
+        self.name.is_none() && self.info.key_element == leaf
     }
 }
 
@@ -109,8 +107,11 @@ pub(crate) fn read<'s, 'a, 'r>(
                     continue;
                 };
                 if is_leaf {
-                    if let Some(component) = component.as_mut().filter(|_| depth == 2) {
-                        component.note(frame.name, &leaf_text);
+                    if let Some(component) = component.as_mut()
+                        && depth == 2
+                        && component.is_named_by(frame.name)
+                    {
+                        component.name = Some(leaf_text.clone());
                     }
                     note_key(parent, frame.name, leaf_text);
                 } else {

@@ -16,8 +16,8 @@ use nightshift_store::{
 
 use super::read::{Item, read};
 
-/// Items that may wait between the two sides.
-const WAITING: usize = 32;
+/// Parcels that may wait between the two sides: together about two chunks.
+const WAITING: usize = 16;
 
 /// What came of a zip.
 #[derive(Debug)]
@@ -70,28 +70,30 @@ pub async fn stage_zip(
     in_parts: &InParts,
     staging: &mut StagingWriter,
 ) -> Result<StagedZip, StageError> {
-    let (send, mut items) = tokio::sync::mpsc::channel(WAITING);
+    let (send, mut parcels) = tokio::sync::mpsc::channel(WAITING);
     let thread = tokio::task::spawn_blocking(move || read(zip, &described, &send));
     let (mut got, mut bytes) = (HashSet::new(), 0);
     let mut staged = Ok(());
-    while let Some(item) = items.recv().await {
-        if let Item::Blob { size, .. } = &item {
-            bytes += *size;
-        }
-        staged = match item {
-            Item::Assembled(Assembled::Member(member))
-                if in_parts.members.contains(&member.component.key) =>
-            {
-                stage_part(staging, in_parts, *member, &mut got).await
+    'parcels: while let Some(parcel) = parcels.recv().await {
+        for item in parcel {
+            if let Item::Blob { size, .. } = &item {
+                bytes += *size;
             }
-            item => stage(staging, item, &mut got).await,
-        };
-        if staged.is_err() {
-            break;
+            staged = match item {
+                Item::Assembled(Assembled::Member(member))
+                    if in_parts.members.contains(&member.component.key) =>
+                {
+                    stage_part(staging, in_parts, *member, &mut got).await
+                }
+                item => stage(staging, item, &mut got).await,
+            };
+            if staged.is_err() {
+                break 'parcels;
+            }
         }
     }
     // A reader that waits for room sees that nobody takes its items any more.
-    drop(items);
+    drop(parcels);
     let read = thread.await.map_err(|_| StageError::Panicked)?;
     staged?;
     Ok(StagedZip { got, bytes, read })

@@ -5,6 +5,7 @@
 //! compiler and clippy can see (`unwrap`, forbidden calls, missing docs) is theirs, in `Cargo.toml` and `clippy.toml`.
 
 mod commands;
+mod coverage;
 mod dependencies;
 mod edges;
 mod files;

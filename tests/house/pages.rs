@@ -11,7 +11,7 @@ use nightshift_domain::{Heals, failure};
 use crate::sources::{read, root};
 
 /// Compares the table `name` of the page with `wanted`; writes it when asked to.
-fn table_of_page(path: &str, name: &str, wanted: &str) {
+pub fn table_of_page(path: &str, name: &str, wanted: &str) {
     let page = read(path);
     let begin = format!("<!-- table: {name} -->\n");
     let start = page

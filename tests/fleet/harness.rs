@@ -167,7 +167,9 @@ impl Fleet {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        panic!("org {org} is never {wanted}: {document}");
+        let syncs = "SELECT concat_ws(' ', door, state, failure_code, failure_message) FROM sync ORDER BY admitted_at";
+        let syncs = self.database.texts(syncs).await;
+        panic!("org {org} is never {wanted}: {document}; syncs: {syncs:?}");
     }
 
     /// Gives the org the slot 22:00 of its own zone, and moves the database's clock to where it has come.

@@ -82,6 +82,25 @@ async fn what_breaks_once_heals_within_the_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_exception_is_asked_once_more_before_anything_is_halved() {
+    let fleet = Fleet::running(&[]).await;
+    for name in ["quiet", "stumbles"] {
+        fleet
+            .connect(OrgSpec::from_folder(name, small_org().join("night-1"), None))
+            .await;
+    }
+    let once = Fault::new(FaultKind::PoisonousComponent)
+        .of_type("ApexClass")
+        .named("ALLO_Allocations_TDTM")
+        .times(1);
+    fleet.simulator.fault("stumbles", once).unwrap();
+    let (quiet, stumbles) = (fleet.sync("quiet").await, fleet.sync("stumbles").await);
+    assert_eq!(stumbles["state"], "succeeded", "{stumbles}");
+    let retrieves = |sync: &serde_json::Value| sync["api_calls"]["retrieve"].as_u64().unwrap();
+    assert_eq!(retrieves(&stumbles), retrieves(&quiet) + 1, "{stumbles}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_orgs_answer_is_never_taken_for_this_ones() {
     let fleet = Fleet::running(&[]).await;
     fleet

@@ -60,7 +60,7 @@ impl Firer {
                 () = tokio::time::sleep(pause) => {}
             }
             pause = match self.round().await {
-                Ok(report) => self.pause_after(&report),
+                Ok(report) => pause_after(&report, &self.parts),
                 Err(error) => {
                     tracing::warn!(error = error.detail(), "could not look for due orgs");
                     self.parts.tick.max(Duration::from_secs(1))
@@ -69,25 +69,17 @@ impl Firer {
         }
     }
 
-    /// While there is much to catch up, the next batch waits so long that the pace is kept.
-    fn pause_after(&self, report: &FireReport) -> Duration {
-        if (report.seen as i64) < self.parts.fire_batch {
-            return self.parts.tick;
-        }
-        let per_second = f64::from(self.parts.catch_up_per_minute.max(1)) / 60.0;
-        Duration::from_secs_f64(report.started as f64 / per_second).max(Duration::from_millis(10))
-    }
-
     /// One round: due slots, then retries of this night.
     pub async fn round(&self) -> Result<FireReport, StoreError> {
         let parts = &self.parts;
-        let instant = match &parts.clock {
-            SlotClock::Database => None,
-            SlotClock::Virtual(clock) => Some(clock()),
+        let (instant, real) = match &parts.clock {
+            // the transaction's own instant is the real one too
+            SlotClock::Database => (None, None),
+            SlotClock::Virtual(clock) => (Some(clock()), Some(parts.store.now().await?)),
         };
-        let now = parts.store.now().await?;
         let full_every = parts.full_every_nights;
-        let decide = |due: &DueOrg, instant: Timestamp| decide(due, instant, now, full_every);
+        let decide =
+            |due: &DueOrg, instant: Timestamp| decide(due, instant, real.unwrap_or(instant), full_every);
         let fired = parts
             .store
             .nights()
@@ -110,6 +102,15 @@ impl Firer {
             seen: fired.seen,
         })
     }
+}
+
+/// While there is much to catch up, the next batch waits so long that the pace is kept.
+fn pause_after(report: &FireReport, parts: &SchedulerParts) -> Duration {
+    if (report.seen as i64) < parts.fire_batch {
+        return parts.tick;
+    }
+    let per_second = f64::from(parts.catch_up_per_minute.max(1)) / 60.0;
+    Duration::from_secs_f64(report.started as f64 / per_second).max(Duration::from_millis(10))
 }
 
 /// The pure decision for one org; the window's end is turned once into an instant of the real clock.

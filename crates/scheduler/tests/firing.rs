@@ -13,11 +13,16 @@ use nightshift_queue::InProcess;
 use nightshift_scheduler::{Firer, SchedulerParts, SlotClock};
 use nightshift_store::Store;
 use nightshift_testkit::{TestDb, new_org};
+use tokio_util::sync::CancellationToken;
 
 const ORGS: u32 = 60;
 
 fn firer(store: &Store, instant: Timestamp) -> Firer {
-    Firer::new(SchedulerParts {
+    Firer::new(parts(store, instant))
+}
+
+fn parts(store: &Store, instant: Timestamp) -> SchedulerParts {
+    SchedulerParts {
         store: store.clone(),
         queue: Arc::new(InProcess::new()),
         jobs: JobsSettings::default(),
@@ -30,7 +35,7 @@ fn firer(store: &Store, instant: Timestamp) -> Firer {
         full_every_nights: 28,
         process: ProcessId::from_uuid(uuid::Uuid::now_v7()),
         host: "test".into(),
-    })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,4 +75,33 @@ async fn two_schedulers_fire_an_org_once() {
         assert_eq!(database.count(question).await, i64::from(ORGS), "{question}");
     }
     assert_eq!(firer(&store, night).round().await.unwrap().started, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_outage_left_is_caught_up_at_the_pace_that_is_set() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let noon: Timestamp = "2026-05-04T10:00:00Z".parse().unwrap();
+    for n in 0..ORGS {
+        store.orgs().add(&new_org(n, noon)).await.unwrap();
+    }
+    // two hours after the slot of all of them, amid the window: 20 a second, 10 at a time
+    let late = SchedulerParts {
+        fire_batch: 10,
+        catch_up_per_minute: 1_200,
+        ..parts(&store, noon + SignedDuration::from_hours(13))
+    };
+    let stop = CancellationToken::new();
+    let scheduler = tokio::spawn(Firer::new(late).run(stop.clone()));
+    let started = "SELECT count(*) FROM sync";
+    while database.count(started).await < i64::from(ORGS) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    scheduler.await.unwrap();
+    let halves = "SELECT count(DISTINCT floor(extract(epoch FROM admitted_at) * 2)) FROM sync";
+    assert!(
+        database.count(halves).await >= 5,
+        "60 syncs at 20 a second began in less than 2.5 seconds"
+    );
 }

@@ -119,10 +119,9 @@ async fn in_progress(cx: &mut StepCx<'_, SyncContext>, job: PollJob) -> Result<O
         });
         return Ok(Outcome::Split { halves });
     }
-    let minutes = cx.context.settings.poll_deadline_seconds / 60;
     let message = format!(
-        "retrieve {} was not finished after {minutes} minutes of work",
-        job.async_id
+        "retrieve {} was not finished after {} seconds of work",
+        job.async_id, cx.context.settings.poll_deadline_seconds
     );
     Err(Trouble::permanent(FailureCode::PollingTimedOut, message))
 }
@@ -134,7 +133,9 @@ pub(crate) async fn after_failure(
     failure: RetrieveFailure,
 ) -> Result<Outcome, Trouble> {
     let error = SalesforceError::from(failure);
-    match error.ruling().ruled {
+    let ruling = error.ruling();
+    let once_more = !part.asked_again && ruling.tries.is_some_and(|tries| tries > 1);
+    match ruling.ruled {
         Ruled::LeaveOut(Some(named)) => {
             let culprits = named_in(cx, &part, &named, &error).await?;
             if culprits.is_empty() || culprits.len() + part.culprits.len() > CULPRITS_MAX {
@@ -146,16 +147,22 @@ pub(crate) async fn after_failure(
                 from: retrieve_job(part),
             })
         }
-        Ruled::Step(Verdict::Retry { .. }) if !part.asked_again => Ok(Outcome::Again {
-            from: retrieve_job(BatchPart {
-                asked_again: true,
-                ..part
-            }),
-        }),
+        Ruled::Step(Verdict::Retry { .. }) if !part.asked_again => Ok(unchanged(part)),
+        Ruled::Split if once_more => Ok(unchanged(part)),
         Ruled::Split | Ruled::LeaveOut(None) | Ruled::Step(Verdict::Retry { .. }) => {
             halves_or_gap(cx, part, Some(&error)).await
         }
         Ruled::Step(_) => Err(error.into()),
+    }
+}
+
+/// Once more as it is: what stumbled by chance comes through.
+fn unchanged(part: BatchPart) -> Outcome {
+    Outcome::Again {
+        from: retrieve_job(BatchPart {
+            asked_again: true,
+            ..part
+        }),
     }
 }
 
@@ -192,12 +199,7 @@ pub(crate) async fn halves_or_gap(
         && let Some(halves) = part.halves()
     {
         return Ok(Outcome::Split {
-            halves: halves.map(|half| {
-                retrieve_job(BatchPart {
-                    asked_again: false,
-                    ..half
-                })
-            }),
+            halves: halves.map(retrieve_job),
         });
     }
     stage_culprits(cx, &part).await?;

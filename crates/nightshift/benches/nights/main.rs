@@ -130,8 +130,7 @@ async fn main() {
         return;
     }
     compare(100_000, SHORT, ROUNDS).await;
-    // 100,000 of the long files are 6 GB a night: the ratio is that of a smaller org, and so the less favourable
-    compare(20_000, LONG, 1).await;
+    compare(100_000, LONG, 1).await;
     println!("growth");
     for size in [10_000, 100_000, 200_000] {
         grow(size).await;

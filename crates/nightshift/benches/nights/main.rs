@@ -93,8 +93,9 @@ async fn compare(size: u64, weight: usize, rounds: usize) {
         percent(|night| night.seconds),
     );
     println!(
-        "  quiet night: {:.1} bytes a component on the wire (must 60), {} component and body rows (must 0)",
+        "  quiet night: {:.1} bytes a component on the wire, {:.1} of them the inventory (must 60), {} component and body rows (must 0)",
         figures(&quiet, |night| night.bytes as f64).median() / size as f64,
+        figures(&quiet, |night| night.inventory as f64).median() / size as f64,
         quiet.iter().map(|night| night.rows).sum::<i64>(),
     );
 }
@@ -109,8 +110,9 @@ async fn grow(size: u64) {
     }
     print(&format!("quiet night of {size} components"), &quiet);
     println!(
-        "    {:.1} bytes, {:.1} us and {:.1} us of CPU a component",
+        "    {:.1} bytes ({:.1} of them the inventory, must 60), {:.1} us and {:.1} us of CPU a component",
         figures(&quiet, |night| night.bytes as f64).median() / size as f64,
+        figures(&quiet, |night| night.inventory as f64).median() / size as f64,
         figures(&quiet, |night| night.seconds * 1e6).median() / size as f64,
         figures(&quiet, |night| night.cpu * 1e6).median() / size as f64,
     );

@@ -1,6 +1,6 @@
 //! One night of one org, and what it cost: time, wire, calls, rows, processor and memory of the worker.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use nightshift_simulator::{OrgSpec, SimulatorSettings};
 
@@ -21,10 +21,15 @@ pub struct Site {
     worker: usize,
 }
 
+/// The first sign that a sync's inventory is over.
+const AFTER_INVENTORY: &str = "SELECT count(*) FROM job WHERE kind NOT IN ('start', 'inventory')";
+
 /// What a night cost.
 pub struct Night {
     pub seconds: f64,
     pub bytes: u64,
+    /// Those of them that came before the first retrieve.
+    pub inventory: u64,
     pub cpu: f64,
     pub peak: f64,
     pub rows: i64,
@@ -73,12 +78,20 @@ impl Site {
         if kind == Kind::Full {
             command.push("--full");
         }
-        let sync = self.fleet.json(&command).await;
+        let sync = self.fleet.json(&command);
+        let listed = async {
+            while self.fleet.database.count(AFTER_INVENTORY).await == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            self.meter.bytes() - bytes
+        };
+        let (sync, inventory) = tokio::join!(sync, listed);
         assert_eq!(sync["state"], "succeeded", "{sync}");
         let calls = sync["api_calls"].as_object().unwrap();
         Night {
             seconds: sync["seconds"].as_f64().unwrap(),
             bytes: self.meter.bytes() - bytes,
+            inventory,
             cpu: cpu() - used,
             peak: peak_megabytes(processes[1]),
             rows: self.fleet.database.count(ROWS).await - rows,

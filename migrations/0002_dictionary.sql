@@ -150,6 +150,8 @@ CREATE TABLE blob (
     stored_at timestamptz NOT NULL,
     PRIMARY KEY (org_id, hash)
 );
+-- What came lately and nobody refers to is collected after each sync.
+CREATE INDEX blob_by_age ON blob (org_id, stored_at);
 -- The bodies are compressed already.
 ALTER TABLE blob ALTER COLUMN body SET STORAGE EXTERNAL;
 

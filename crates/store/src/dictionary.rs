@@ -4,6 +4,7 @@
 //! transaction that settles `finish`, with the org's row locked. A version holds from one revision to another, so
 //! history and the difference of any two nights are plain queries.
 
+mod blobs;
 mod parts;
 mod plan;
 mod read;
@@ -11,6 +12,7 @@ mod switch;
 
 use crate::Store;
 
+pub(crate) use blobs::collect;
 pub use parts::Parted;
 pub use plan::{DeltaRow, ListedMember};
 pub use read::{Change, ExportRow};

@@ -251,3 +251,35 @@ async fn a_request_that_comes_twice_is_carried_out_once() {
     database.advance(Duration::from_secs(24 * 3600)).await;
     assert!(come("id:7", IdSource::Sender, false).await.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_nobody_refers_to_are_collected_once_no_sync_is_open() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let org = org(&store, 0).await;
+    admit(&store, org).await;
+    let staged = "WITH body AS (INSERT INTO blob (org_id, hash, body, size, stored_at)
+                       SELECT id, decode(hash, 'hex'), '', 0, nightshift_now() FROM org, unnest('{01,02,03}'::text[]) hash),
+                  file AS (INSERT INTO file_version (org_id, type, name, path, from_revision, canonical_hash, blob, size)
+                       SELECT id, 'ApexClass', 'A', 'classes/A.cls', 1, '', decode('01', 'hex'), 0 FROM org),
+                  left_over AS (INSERT INTO staging (org_id, sync_id, job_id, touched_at)
+                       SELECT id, gen_random_uuid(), gen_random_uuid(), nightshift_now() FROM org)
+                  SELECT count(*) FROM org";
+    database.count(staged).await;
+    let bodies = "SELECT count(*) FROM blob";
+    while store.staging().sweep(10).await.unwrap() {}
+    assert_eq!(
+        database.count(bodies).await,
+        3,
+        "an ingest may be about to refer to them"
+    );
+
+    let over = "WITH ended AS (UPDATE sync SET state = 'failed', ended_at = nightshift_now()),
+                  left_over AS (INSERT INTO staging (org_id, sync_id, job_id, touched_at)
+                       SELECT id, gen_random_uuid(), gen_random_uuid(), nightshift_now() FROM org)
+                  SELECT count(*) FROM org";
+    database.count(over).await;
+    while store.staging().sweep(10).await.unwrap() {}
+    let kept = "SELECT count(*) FROM blob WHERE hash = decode('01', 'hex')";
+    assert_eq!((database.count(bodies).await, database.count(kept).await), (1, 1));
+}

@@ -8,7 +8,7 @@ use nightshift_domain::{Fence, JobId, OrgId, SyncId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{StoreError, dictionary::collect};
 
 /// The same statement for each staged table.
 macro_rules! each_staged_table {
@@ -107,7 +107,7 @@ pub(super) async fn sweep_staged(c: &mut PgConnection, limit: i64) -> Result<boo
             .map_err(StoreError::on("staging.sweep"))?
             .rows_affected();
     }
-    if removed == 0 {
+    if removed == 0 && !collect(&mut *c, org, limit).await? {
         sqlx::query("-- staging.sweep.done\nDELETE FROM staging WHERE org_id = $1 AND sync_id = $2")
             .bind(org)
             .bind(sync)

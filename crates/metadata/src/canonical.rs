@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub use keys::KEY_ELEMENTS;
+pub(crate) use keys::{Key, Naming};
 pub(crate) use read::read;
 
 /// What a type says about its files.

@@ -1,13 +1,16 @@
 //! One file from its parts: what Salesforce sends of a profile depends on what is asked for beside it.
 //!
 //! Where the companions pass one retrieve, the file comes with each part of them and is whole in none. The merged file
-//! has each element below the root that any part has: elements with a key once for each key, the longer one where two
+//! has each element below the root that any part has: elements with a key (that of the canonical form) once for each key, the longer one where two
 //! differ; others as often as the part that has the most of them. What is asked for with what is planned by `sync`.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+};
 
 use crate::{
-    canonical::{KEY_ELEMENTS, Rules},
+    canonical::{Key, Naming, Rules},
     error::MetadataError,
     limits::XmlLimits,
     tokens::{Token, Tokens},
@@ -16,7 +19,7 @@ use crate::{
 /// An element below the root.
 struct Element<'a> {
     name: &'a str,
-    key: Option<String>,
+    key: Option<Key<'a>>,
     bytes: &'a [u8],
 }
 
@@ -28,7 +31,7 @@ struct Cut<'a> {
 }
 
 /// What tells an element from all others; the number counts those that nothing else tells apart.
-type Identity<'a> = (&'a str, Option<String>, &'a [u8], usize);
+type Identity<'a> = (&'a str, Option<Key<'a>>, &'a [u8], usize);
 
 /// Merges the parts of one file; `Ok(None)` when there are none.
 pub fn merge(
@@ -44,7 +47,7 @@ pub fn merge(
         if !cut.elements.is_empty() {
             around.get_or_insert((cut.head, cut.tail));
         }
-        let mut seen: HashMap<(&str, Option<String>, &[u8]), usize> = HashMap::new();
+        let mut seen: HashMap<(&str, Option<Key<'_>>, &[u8]), usize> = HashMap::new();
         for element in cut.elements {
             // of those with a key the key alone tells
             let told = if element.key.is_some() {
@@ -57,11 +60,11 @@ pub fn merge(
                 .and_modify(|count| *count += 1)
                 .or_insert(1);
             match places.entry((element.name, element.key, told, *count)) {
-                std::collections::hash_map::Entry::Vacant(place) => {
+                Entry::Vacant(place) => {
                     place.insert(merged.len());
                     merged.push(element.bytes);
                 }
-                std::collections::hash_map::Entry::Occupied(place) => {
+                Entry::Occupied(place) => {
                     let here = &mut merged[*place.get()];
                     if element.bytes.len() > here.len() {
                         *here = element.bytes;
@@ -88,32 +91,32 @@ fn cut<'a>(file: &'a [u8], rules: Rules<'_>, limits: XmlLimits) -> Result<Cut<'a
     let mut tokens = Tokens::new(file, limits)?;
     let mut found: Vec<Element<'a>> = Vec::new();
     let (mut depth, mut begin, mut first, mut end) = (0_usize, 0, None, 0);
-    let mut leaves: Vec<(&str, String)> = Vec::new();
+    let mut naming = Naming::of("", rules);
+    let mut leaf: Option<(&str, Cow<'_, str>)> = None;
     loop {
         match tokens.next()? {
             Token::Open { name, at, .. } => {
                 depth += 1;
-                match depth {
-                    2 => {
-                        begin = at;
-                        first.get_or_insert(at);
-                        leaves.clear();
-                    }
-                    3 => leaves.push((name, String::new())),
-                    _ => {}
+                if depth == 2 {
+                    (begin, naming) = (at, Naming::of(name, rules));
+                    first.get_or_insert(at);
+                }
+                // what opens inside of another element makes that one no leaf
+                leaf = (depth == 3).then_some((name, Cow::Borrowed("")));
+            }
+            Token::Text(text) => {
+                if let Some((_, value)) = &mut leaf {
+                    *value += text;
                 }
             }
-            Token::Text(text) if depth == 3 => {
-                if let Some((_, value)) = leaves.last_mut() {
-                    value.push_str(&text);
-                }
-            }
-            Token::Text(_) => {}
             Token::Close { name, to } => {
+                if let Some((leaf, value)) = leaf.take() {
+                    naming.note(leaf, value);
+                }
                 if depth == 2 {
                     found.push(Element {
                         name,
-                        key: key(name, &leaves, rules),
+                        key: naming.take(),
                         bytes: &file[begin..to],
                     });
                     end = to;
@@ -129,26 +132,6 @@ fn cut<'a>(file: &'a [u8], rules: Rules<'_>, limits: XmlLimits) -> Result<Cut<'a
         head: &file[..first],
         tail: &file[end..],
     })
-}
-
-/// As in the canonical form: what the registry names for the element, else the first that it has of the general keys.
-fn key(element: &str, leaves: &[(&str, String)], rules: Rules<'_>) -> Option<String> {
-    let value = |name: &str| {
-        leaves
-            .iter()
-            .find(|(leaf, _)| *leaf == name)
-            .map(|(_, value)| value)
-    };
-    if let Some(child) = rules.children.iter().find(|child| child.element == element) {
-        return value(child.key_element).cloned();
-    }
-    match rules.keyed.iter().find(|keyed| keyed.element == element) {
-        Some(keyed) => Some(format!(
-            "{:?}",
-            keyed.by.iter().map(|name| value(name)).collect::<Vec<_>>()
-        )),
-        None => KEY_ELEMENTS.iter().find_map(|name| value(name)).cloned(),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::read::Frame;
+use super::Rules;
+use crate::registry::KeyedElement;
 
 /// The elements that may name a repeated one, in the order in which they are tried.
 pub const KEY_ELEMENTS: [&str; 12] = [
@@ -23,8 +24,8 @@ pub const KEY_ELEMENTS: [&str; 12] = [
 ];
 
 /// What tells an element from siblings of its name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Key<'a> {
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Key<'a> {
     pub(super) rank: usize,
     pub(super) value: Cow<'a, str>,
 }
@@ -40,37 +41,55 @@ fn key_rank(name: &str) -> Option<usize> {
     KEY_ELEMENTS.iter().position(|key| *key == name)
 }
 
-/// A leaf has closed: does it name its parent?
-pub(super) fn note_key<'a>(parent: &mut Frame<'a, '_>, name: &'a str, value: Cow<'a, str>) {
-    if let Some(keyed) = parent.keyed {
-        if let Some(at) = keyed.by.iter().position(|part| *part == name) {
-            parent.key_parts.resize(keyed.by.len(), None);
-            parent.key_parts[at].get_or_insert(value);
-        }
-        return;
-    }
-    if let Some(rank) = key_rank(name)
-        && parent.key.as_ref().is_none_or(|key| key.rank > rank)
-    {
-        parent.key = Some(Key { rank, value });
-    }
+/// What names an open element, as far as its leaves have closed.
+pub(crate) struct Naming<'a, 'r> {
+    keyed: Option<&'r KeyedElement>,
+    key: Option<Key<'a>>,
+    parts: Vec<Option<Cow<'a, str>>>,
 }
 
-/// The key of an element that closes.
-pub(super) fn key_of<'a>(frame: &mut Frame<'a, '_>) -> Option<Key<'a>> {
-    if frame.key_parts.is_empty() {
-        return frame.key.take();
-    }
-    // Several parts make one text in which each part's length and absence can be told.
-    let mut value = String::new();
-    for part in &frame.key_parts {
-        match part {
-            Some(part) => value.extend([&part.len().to_string(), ":", part, ";"]),
-            None => value.push('-'),
+impl<'a, 'r> Naming<'a, 'r> {
+    /// For an element that has just opened.
+    pub(crate) fn of(element: &str, rules: Rules<'r>) -> Self {
+        Self {
+            keyed: rules.keyed.iter().find(|keyed| keyed.element == element),
+            key: None,
+            parts: Vec::new(),
         }
     }
-    Some(Key {
-        rank: 0,
-        value: Cow::Owned(value),
-    })
+
+    /// A leaf of it has closed: does it name it?
+    pub(crate) fn note(&mut self, leaf: &'a str, value: Cow<'a, str>) {
+        if let Some(keyed) = self.keyed {
+            if let Some(at) = keyed.by.iter().position(|part| *part == leaf) {
+                self.parts.resize(keyed.by.len(), None);
+                self.parts[at].get_or_insert(value);
+            }
+            return;
+        }
+        if let Some(rank) = key_rank(leaf)
+            && self.key.as_ref().is_none_or(|key| key.rank > rank)
+        {
+            self.key = Some(Key { rank, value });
+        }
+    }
+
+    /// The key, once the element closes.
+    pub(crate) fn take(&mut self) -> Option<Key<'a>> {
+        if self.parts.is_empty() {
+            return self.key.take();
+        }
+        // Several parts make one text in which each part's length and absence can be told.
+        let mut value = String::new();
+        for part in &self.parts {
+            match part {
+                Some(part) => value.extend([&part.len().to_string(), ":", part, ";"]),
+                None => value.push('-'),
+            }
+        }
+        Some(Key {
+            rank: 0,
+            value: Cow::Owned(value),
+        })
+    }
 }

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use super::{
     Rules, Scratch,
     form::{Form, Found, Span, first_of_each_name, pieces},
-    keys::{Key, key_of, note_key},
+    keys::Naming,
     order::{Kid, arrange, in_order, move_forms},
     write::{CLOSE, open, text, text_between},
 };
 use crate::{
     error::MetadataError,
     limits::XmlLimits,
-    registry::{ChildInfo, KeyedElement, Order},
+    registry::{ChildInfo, Order},
     tokens::{Token, Tokens},
 };
 
@@ -24,9 +24,7 @@ pub(super) struct Frame<'a, 'r> {
     pub(super) form_from: usize,
     pub(super) body: usize,
     pub(super) kids_from: usize,
-    pub(super) key: Option<Key<'a>>,
-    pub(super) keyed: Option<&'r KeyedElement>,
-    pub(super) key_parts: Vec<Option<Cow<'a, str>>>,
+    naming: Naming<'a, 'r>,
     /// Text stands between its children: then all order counts.
     pub(super) mixed: bool,
 }
@@ -86,9 +84,7 @@ pub(crate) fn read<'s, 'a, 'r>(
                     form_from,
                     body: form.len(),
                     kids_from: kids.len(),
-                    key: None,
-                    keyed: rules.keyed.iter().find(|keyed| keyed.element == name),
-                    key_parts: Vec::new(),
+                    naming: Naming::of(name, rules),
                     mixed: false,
                 });
             }
@@ -113,7 +109,7 @@ pub(crate) fn read<'s, 'a, 'r>(
                     {
                         component.name = Some(leaf_text.clone());
                     }
-                    note_key(parent, frame.name, leaf_text);
+                    parent.naming.note(frame.name, leaf_text);
                 } else {
                     let own = &mut kids[frame.kids_from..];
                     if rules.order == Order::Keyed && !frame.mixed && !in_order(own) {
@@ -138,7 +134,7 @@ pub(crate) fn read<'s, 'a, 'r>(
                 });
                 kids.push(Kid {
                     name: frame.name,
-                    key: key_of(&mut frame),
+                    key: frame.naming.take(),
                     form: span,
                     child,
                 });

@@ -199,16 +199,25 @@ async fn start_again(
         door: Door::SameNightRetry,
         reason: Some("the sync of this night failed and may heal".to_owned()),
     };
+    let (answer, traceparent) = admit_in_new_trace(c, &request, patience, first).await?;
+    Ok(matches!(answer, AdmissionAnswer::Opened { .. }).then_some(Started { org, traceparent }))
+}
+
+/// Nobody's trace leads to a night: it begins one.
+async fn admit_in_new_trace(
+    c: &mut PgConnection,
+    request: &SyncRequest,
+    patience: Patience,
+    first: &NewJob,
+) -> Result<(AdmissionAnswer, Traceparent), StoreError> {
     let traceparent = new_trace();
-    let trace = traceparent.to_string();
     let opening = Opening {
-        request: &request,
+        request,
         patience,
         first,
-        traceparent: Some(&trace),
+        traceparent: Some(&traceparent.to_string()),
     };
-    let answer = admit_in(c, &opening).await?;
-    Ok(matches!(answer, AdmissionAnswer::Opened { .. }).then_some(Started { org, traceparent }))
+    Ok((admit_in(c, &opening).await?, traceparent))
 }
 
 async fn carry_out(
@@ -244,15 +253,8 @@ async fn carry_out(
                     night: run.night,
                     closes_at: decision.closes_at,
                 };
-                let traceparent = new_trace();
-                let trace = traceparent.to_string();
-                let opening = Opening {
-                    request: &request,
-                    patience,
-                    first,
-                    traceparent: Some(&trace),
-                };
-                match admit_in(&mut *c, &opening).await? {
+                let (answer, traceparent) = admit_in_new_trace(&mut *c, &request, patience, first).await?;
+                match answer {
                     AdmissionAnswer::Opened { .. } => fired.started.push(Started { org, traceparent }),
                     AdmissionAnswer::Joined { sync } => {
                         join_night(&mut *c, org, run.night, sync).await?;

@@ -14,7 +14,7 @@ mod parts;
 use std::{hint::black_box, path::Path, process::Command};
 
 use answer::{Answer, SIZES, write_answer, zip_text};
-use measure::{ROUNDS, in_turn, peak_megabytes, pin};
+use measure::{ROUNDS, in_turn, line_of, peak_megabytes, pin};
 use parts::{Inflated, Packed, read_path, unzip};
 
 /// In a process of its own: the text comes from a file as from a network and is never whole in memory.
@@ -26,18 +26,12 @@ fn child(arguments: &[String]) {
 
 fn memory(answer: &Answer) -> f64 {
     let (at, length) = answer.text;
-    let output = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
         .arg("--child")
         .arg(&answer.path)
-        .args([at.to_string(), length.to_string()])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let line = String::from_utf8(output.stdout).unwrap();
+        .args([at.to_string(), length.to_string()]);
+    let line = line_of(&mut child);
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 

@@ -33,6 +33,17 @@ impl fmt::Display for Figures {
     }
 }
 
+/// What a process that must end well says.
+pub fn line_of(process: &mut Command) -> String {
+    let output = process.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Seconds that some work takes.
 pub fn seconds(work: impl FnOnce()) -> f64 {
     let began = Instant::now();

@@ -17,7 +17,7 @@ use nightshift_store::{
 use nightshift_sync::ingest::{InParts, stage_zip};
 use nightshift_testkit::{TestDb, new_org};
 
-use crate::measure::{cpu_seconds, peak_megabytes};
+use crate::measure::{cpu_seconds, line_of, peak_megabytes};
 pub use salesforce::serve;
 
 const LEASE: Duration = Duration::from_secs(1_800);
@@ -33,18 +33,12 @@ pub struct Run {
 
 /// Runs one in a process of its own, on these cores.
 pub fn run(database: &TestDb, answer_at: &str, org: u32, cores: &str) -> Run {
-    let output = Command::new("taskset")
+    let mut child = Command::new("taskset");
+    child
         .args(["-c", cores])
         .arg(std::env::current_exe().unwrap())
-        .args(["--child", database.url(), answer_at, &org.to_string()])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let line = String::from_utf8(output.stdout).unwrap();
+        .args(["--child", database.url(), answer_at, &org.to_string()]);
+    let line = line_of(&mut child);
     let words: Vec<&str> = line.split_whitespace().collect();
     Run {
         seconds: words[0].parse().unwrap(),

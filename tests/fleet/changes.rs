@@ -7,7 +7,7 @@ use std::{
 };
 
 use nightshift_metadata::{Dated, registry};
-use nightshift_simulator::{Fault, FaultKind, OrgSpec};
+use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 use serde_json::json;
 
 use crate::harness::{Fleet, contents, small_org};
@@ -159,4 +159,58 @@ async fn what_comes_in_parts_is_what_would_have_come_whole() {
         dictionaries.push((first, counts, contents(&fleet.export("small").await)));
     }
     assert!(dictionaries[0] == dictionaries[1], "the dictionaries differ");
+}
+
+/// A record of custom metadata: all of them are listed as changed in 1970.
+const RECORD: &str = "customMetadata/Data_Import_Object_Mapping.GAU_Allocation_1.md";
+
+/// How many records of custom metadata the last sync asked for.
+const RECORDS_ASKED: &str = "SELECT count(DISTINCT name) FROM batch_member
+      WHERE role = 'asked' AND type = 'CustomMetadata'
+        AND sync_id = (SELECT id FROM sync ORDER BY admitted_at DESC LIMIT 1)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b53_a_record_without_a_real_date_is_retrieved_only_when_what_is_read_of_it_differs() {
+    let fleet = Fleet::running(&[("JOBS__SWEEP_MILLIS", "1000")]).await;
+    let next = edited(fleet.folder.path(), RECORD, |text| {
+        text.replacen("<label>", "<label>Other ", 1)
+    });
+    let one = small_org().join("night-1");
+    fleet
+        .connect(OrgSpec::from_folder("small", one, Some(next)))
+        .await;
+    fleet.sync("small").await;
+    let quiet = fleet.sync("small").await;
+    assert_eq!(quiet["api_calls"]["read"], 1, "{quiet}");
+    assert_eq!(fleet.database.count(RECORDS_ASKED).await, 0);
+    fleet.simulator.next_night("small").unwrap();
+    let changed = fleet.sync("small").await;
+    assert_eq!(fleet.database.count(RECORDS_ASKED).await, 1);
+    assert_eq!(changed["changed"], 1, "{changed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_read_are_retrieved() {
+    let fleet = Fleet::running(&[("JOBS__SWEEP_MILLIS", "1000")]).await;
+    fleet
+        .connect(OrgSpec::from_folder("small", small_org().join("night-1"), None))
+        .await;
+    fleet.sync("small").await;
+    for kind in [
+        FaultKind::Error,
+        FaultKind::Html503,
+        FaultKind::Html200,
+        FaultKind::Reset,
+    ] {
+        let unread = Fault {
+            calls: vec![Call::Read],
+            code: Some("UNKNOWN_EXCEPTION".to_owned()),
+            ..Fault::new(kind)
+        };
+        fleet.simulator.fault("small", unread).unwrap();
+        let sync = fleet.sync("small").await;
+        assert_eq!(sync["state"], "succeeded", "{kind:?}: {sync}");
+        assert_eq!(fleet.database.count(RECORDS_ASKED).await, 3, "{kind:?}");
+        fleet.simulator.clear_faults("small", None).unwrap();
+    }
 }

@@ -24,6 +24,7 @@ fn dated(info: &TypeInfo) -> &'static str {
     match info.dated {
         Dated::Trusted => "by its date",
         Dated::Never => "always",
+        Dated::ByReading => "by what readMetadata says of it",
         Dated::ByChildren => "by its children's dates",
     }
 }

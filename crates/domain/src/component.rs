@@ -53,6 +53,8 @@ pub struct ListedEntry {
     pub last_modified: Option<Timestamp>,
     /// `Some` for a child: the component whose file carries it.
     pub parent: Option<ComponentKey>,
+    /// BLAKE3 of what was read of it tonight, for members whose dates say nothing.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// One component found in a retrieved file, on its way to the dictionary.

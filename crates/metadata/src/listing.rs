@@ -106,7 +106,7 @@ pub fn correct_listing(raw: &RawListing, context: &ListingContext<'_>) -> Result
         parent.as_ref(),
         context,
     );
-    let dated = info.is_none_or(|info| info.dated != Dated::Never);
+    let dated = info.is_none_or(|info| !matches!(info.dated, Dated::Never | Dated::ByReading));
     Ok(ListedEntry {
         key: ComponentKey::new(type_name, &full_name),
         full_name,
@@ -121,6 +121,7 @@ pub fn correct_listing(raw: &RawListing, context: &ListingContext<'_>) -> Result
             .and_then(real_date)
             .filter(|_| dated),
         parent: parent.map(|(key, _)| key),
+        digest: None,
     })
 }
 

@@ -40,6 +40,8 @@ pub enum Dated {
     Trusted,
     /// No: always retrieved.
     Never,
+    /// No, but it can be read cheaply: retrieved when what is read of it differs.
+    ByReading,
     /// The member holds nothing but its children, whose dates decide.
     ByChildren,
 }
@@ -282,8 +284,9 @@ fn row(fields: &[&'static str]) -> Result<(TypeInfo, Option<ChildInfo>), &'stati
         dated: match fields[8] {
             "trusted" => Dated::Trusted,
             "never" => Dated::Never,
+            "by_reading" => Dated::ByReading,
             "by_children" => Dated::ByChildren,
-            _ => return Err("dated is trusted, never or by_children"),
+            _ => return Err("dated is trusted, never, by_reading or by_children"),
         },
         retrieved: match fields[9] {
             "yes" => Retrieved::Yes,

@@ -24,6 +24,7 @@ use crate::{
     listing::{ListQuery, Listing},
     oauth::OAuth,
     operations::{self, Operation},
+    reading::Reading,
     rest::{self, ApiUsage, Describe, Identity, Limits, Organization, Page, User, VersionRow},
     retrieve::{self, AsyncId, RetrieveRequest, RetrieveStatus},
     session::{Session, TokenSource, is_jwt},
@@ -242,6 +243,24 @@ impl Client {
             .soap(CallKind::List, Operation::ListMetadata, &arguments)
             .await?;
         Listing::open(envelope).await
+    }
+
+    /// Reads some members of one type in full. Salesforce takes ten a call, of a few types 200.
+    pub async fn read_metadata(
+        &self,
+        type_name: &str,
+        full_names: &[&str],
+    ) -> Result<Reading, SalesforceError> {
+        let arguments = || {
+            let names = full_names.iter().map(|name| Part::leaf("fullNames", *name));
+            std::iter::once(Part::leaf("type", type_name))
+                .chain(names)
+                .collect()
+        };
+        let envelope = self
+            .soap(CallKind::Read, Operation::ReadMetadata, &arguments)
+            .await?;
+        Reading::open(envelope).await
     }
 
     /// Starts a retrieve.

@@ -28,6 +28,8 @@ pub enum CallKind {
     Describe,
     /// listMetadata.
     List,
+    /// readMetadata.
+    Read,
     /// retrieve.
     Retrieve,
     /// checkRetrieveStatus without the zip.
@@ -38,7 +40,7 @@ pub enum CallKind {
 
 impl CallKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Token,
         Self::Versions,
         Self::Identity,
@@ -46,6 +48,7 @@ impl CallKind {
         Self::Limits,
         Self::Describe,
         Self::List,
+        Self::Read,
         Self::Retrieve,
         Self::Poll,
         Self::Zip,
@@ -61,6 +64,7 @@ impl CallKind {
             Self::Limits => "limits",
             Self::Describe => "describe",
             Self::List => "list",
+            Self::Read => "read",
             Self::Retrieve => "retrieve",
             Self::Poll => "poll",
             Self::Zip => "zip",

@@ -69,7 +69,7 @@ pub struct CallLimits {
     pub token: CallLimit,
     /// REST: versions, identity, limits, queries.
     pub rest: CallLimit,
-    /// describeMetadata, listMetadata, retrieve: a large list takes Salesforce more than 20 s.
+    /// describeMetadata, listMetadata, readMetadata, retrieve: a large list takes Salesforce more than 20 s.
     pub soap: CallLimit,
     /// checkRetrieveStatus without the zip.
     pub poll: CallLimit,
@@ -101,7 +101,7 @@ impl CallLimits {
         match call {
             CallKind::Token => self.token,
             CallKind::Versions | CallKind::Identity | CallKind::Query | CallKind::Limits => self.rest,
-            CallKind::Describe | CallKind::List | CallKind::Retrieve => self.soap,
+            CallKind::Describe | CallKind::List | CallKind::Read | CallKind::Retrieve => self.soap,
             CallKind::Poll => self.poll,
             CallKind::Zip => self.zip,
         }

@@ -13,6 +13,7 @@ mod http;
 mod listing;
 mod oauth;
 pub mod operations;
+mod reading;
 mod rest;
 mod retrieve;
 mod session;
@@ -29,6 +30,7 @@ pub use hosts::{HostFault, HostPolicy};
 pub use http::{CallLimits, Http, HttpSettings, MIB, Proxy};
 pub use listing::{ListQuery, Listing, RawListing};
 pub use oauth::{OAuth, RefreshRequest, TokenAnswer};
+pub use reading::{Reading, Record};
 pub use rest::{ApiUsage, Describe, DescribedType, Identity, Limit, Limits, Organization, User};
 pub use retrieve::{
     AsyncId, RetrieveFailure, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes,

@@ -22,6 +22,8 @@ pub enum Operation {
     DescribeMetadata,
     /// What components of up to three types.
     ListMetadata,
+    /// What some members are, in full.
+    ReadMetadata,
     /// Starts to put components into a zip.
     Retrieve,
     /// How far that is; hands the zip over.
@@ -34,6 +36,7 @@ impl Operation {
         match self {
             Self::DescribeMetadata => "describeMetadata",
             Self::ListMetadata => "listMetadata",
+            Self::ReadMetadata => "readMetadata",
             Self::Retrieve => "retrieve",
             Self::CheckRetrieveStatus => "checkRetrieveStatus",
         }
@@ -41,9 +44,10 @@ impl Operation {
 }
 
 /// The SOAP operations.
-pub const ALL: [Operation; 4] = [
+pub const ALL: [Operation; 5] = [
     Operation::DescribeMetadata,
     Operation::ListMetadata,
+    Operation::ReadMetadata,
     Operation::Retrieve,
     Operation::CheckRetrieveStatus,
 ];

@@ -6,6 +6,7 @@
 //! ([`Envelope::raw_text`]).
 
 mod metered;
+mod subtree;
 mod write;
 
 use std::io;
@@ -21,6 +22,7 @@ use tokio_util::io::StreamReader;
 use self::metered::Metered;
 pub(crate) use self::{
     metered::Slot,
+    subtree::Subtree,
     write::{Part, request},
 };
 use crate::{
@@ -54,7 +56,12 @@ pub(crate) struct Envelope {
 /// The next thing in an answer. Names are local: Salesforce's prefixes are its own business.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Piece {
-    Open { name: String, nil: bool, empty: bool },
+    Open {
+        name: String,
+        /// As they stand in the tag.
+        attributes: String,
+        empty: bool,
+    },
     Text(String),
     Close,
     End,
@@ -179,7 +186,7 @@ impl Envelope {
             };
             let piece = Piece::Open {
                 name: start.local_name().as_ref().to_owned(),
-                nil: is_nil(start.attributes_raw()),
+                attributes: start.attributes_raw().trim().to_owned(),
                 empty,
             };
             self.depth += 1;
@@ -205,7 +212,11 @@ impl Envelope {
     pub(crate) async fn child(&mut self) -> Result<Option<(String, Nil)>, SalesforceError> {
         loop {
             match self.next().await? {
-                Piece::Open { name, nil, empty } => return Ok(Some((name, Nil::of(nil, empty)))),
+                Piece::Open {
+                    name,
+                    attributes,
+                    empty,
+                } => return Ok(Some((name, Nil::of(is_nil(&attributes), empty)))),
                 Piece::Close | Piece::End => return Ok(None),
                 Piece::Text(_) => {}
             }

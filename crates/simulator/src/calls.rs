@@ -48,6 +48,8 @@ pub enum Call {
     Describe,
     #[serde(rename = "listMetadata")]
     List,
+    #[serde(rename = "readMetadata")]
+    Read,
     #[serde(rename = "retrieve")]
     Retrieve,
     /// checkRetrieveStatus without the zip.
@@ -70,10 +72,10 @@ impl Call {
     }
 
     pub(crate) fn is_soap(self) -> bool {
-        use Call::{Describe, Download, List, Login, OtherSoap, Poll, Retrieve};
+        use Call::{Describe, Download, List, Login, OtherSoap, Poll, Read, Retrieve};
         matches!(
             self,
-            Describe | List | Retrieve | Poll | Download | OtherSoap | Login
+            Describe | List | Read | Retrieve | Poll | Download | OtherSoap | Login
         )
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Types are listed three to a call; a call that fails is asked again one by one, so that one bad type costs only
 //! itself (B01). A type whose listing fails is a gap and deletes nothing. The entries are staged while they come, then
-//! read back in order beside the last good listing, and whatever differs is planned into batches.
+//! read back in order beside the last good listing, and whatever differs is planned into batches. Where dates say
+//! nothing, digests of what readMetadata answers may say it (`digests`).
 
 mod companions;
+mod digests;
 mod list;
 mod planning;
 
@@ -60,7 +62,8 @@ async fn inventory(
     note_vanished_types(cx, &described).await?;
     cx.staging.flush().await?;
     let mode = cx.context.store.syncs().show(sync).await?.mode;
-    let plan = planning::plan(cx, sync, mode, &job.api_version, &described).await?;
+    let digests = digests::Digests::new(&client);
+    let plan = planning::plan(cx, sync, mode, &job.api_version, &described, digests).await?;
     cx.staging.flush().await?;
     let mut effects = effects;
     effects.push(Effect::Planned {

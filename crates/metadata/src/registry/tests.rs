@@ -30,7 +30,7 @@ fn a_wrong_row_is_refused_with_its_reason() {
     assert_eq!(refusal(3, "double"), Some("the kind is unknown"));
     assert_eq!(
         refusal(8, "maybe"),
-        Some("dated is trusted, never or by_children")
+        Some("dated is trusted, never, by_reading or by_children")
     );
     assert_eq!(
         refusal(9, "no"),

@@ -254,6 +254,7 @@ fn dates_and_what_is_left_out_are_those_of_the_example() {
         let dated = match info.dated {
             Dated::Trusted => "trusted",
             Dated::Never => "never",
+            Dated::ByReading => "by_reading",
             Dated::ByChildren => "by_children",
         };
         let retrieved = match info.retrieved {

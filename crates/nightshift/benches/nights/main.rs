@@ -6,6 +6,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
+mod cost;
 #[path = "../../../../tests/fleet/harness.rs"]
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
@@ -15,6 +16,7 @@ mod measure;
 mod night;
 mod wire;
 
+use cost::cost;
 use measure::{Figures, ROUNDS};
 use night::{Kind, Night, Site};
 use nightshift_simulator::OrgSpec;
@@ -118,23 +120,35 @@ async fn grow(size: u64) {
     );
 }
 
-/// `cargo bench --bench nights -- small` leaves the large trees out.
+/// `cargo bench --bench nights -- small` leaves the large trees out; `-- cost`, `-- growth` run one part alone.
 #[tokio::main]
 async fn main() {
-    let small = std::env::args().any(|argument| argument == "small");
+    let asked = |part: &str| std::env::args().any(|argument| argument == part);
     println!(
         "nights, {ROUNDS} rounds in turn, gzip on; one scheduler, one worker, simulator and servers on the same cores"
     );
-    if small {
+    if asked("small") {
         compare(5_000, SHORT, ROUNDS).await;
         compare(2_000, LONG, ROUNDS).await;
         grow(1_000).await;
+        cost(2_000).await;
         return;
     }
-    compare(100_000, SHORT, ROUNDS).await;
-    compare(100_000, LONG, 1).await;
-    println!("growth");
-    for size in [10_000, 100_000, 200_000] {
-        grow(size).await;
+    let alone = asked("cost") || asked("growth");
+    if !alone {
+        compare(100_000, SHORT, ROUNDS).await;
+        compare(100_000, LONG, 1).await;
+    }
+    if !alone || asked("cost") {
+        println!("cost");
+        for size in [2_000, 20_000, 100_000] {
+            cost(size).await;
+        }
+    }
+    if !alone || asked("growth") {
+        println!("growth");
+        for size in [10_000, 100_000, 200_000] {
+            grow(size).await;
+        }
     }
 }

@@ -21,6 +21,8 @@ pub struct DeltaRow {
     pub known: bool,
     /// With another id or date than now.
     pub differs: bool,
+    /// What was read of it when it was last listed.
+    pub digest: Option<[u8; 32]>,
     /// It is a gap: asked for every night.
     pub gap: bool,
     /// One of its children came, went, or has another id or date.
@@ -79,7 +81,7 @@ impl Dictionary<'_> {
                        OR o.last_modified IS DISTINCT FROM n.last_modified AS differs,
                    EXISTS (SELECT FROM gap WHERE gap.org_id = $1 AND gap.type = n.type AND gap.name = n.name) AS gap,
                    EXISTS (SELECT FROM changed_parents p WHERE p.type = n.type AND p.name = n.name) AS children_differ,
-                   o.files, o.bytes
+                   o.files, o.bytes, o.digest
               FROM (SELECT DISTINCT ON (type, name) * FROM staged_listed
                      WHERE org_id = $1 AND sync_id = $2 AND parent_type IS NULL AND (type, name) > ($3, $4)
                      ORDER BY type, name, ordinal DESC LIMIT $5) n
@@ -246,9 +248,11 @@ fn delta_row(row: &PgRow) -> DeltaRow {
             salesforce_id: row.get("salesforce_id"),
             last_modified: row.get::<Option<Stamp>, _>("last_modified").map(|stamp| stamp.0),
             parent: None,
+            digest: None,
         },
         known: row.get("known"),
         differs: row.get("differs"),
+        digest: row.get("digest"),
         gap: row.get("gap"),
         children_differ: row.get("children_differ"),
         files: row.get("files"),

@@ -154,8 +154,9 @@ const STATEMENTS: [(&str, &str); 12] = [
              ORDER BY type, name, ordinal DESC
         )
         INSERT INTO listed (org_id, type, name, full_name, file_name, namespace, salesforce_id, last_modified,
-               parent_type, parent_name)
-        SELECT $1, type, name, full_name, file_name, namespace, salesforce_id, last_modified, parent_type, parent_name
+               parent_type, parent_name, digest)
+        SELECT $1, type, name, full_name, file_name, namespace, salesforce_id, last_modified, parent_type, parent_name,
+               digest
           FROM named n
          WHERE $3::bigint IS NOT NULL
            AND NOT EXISTS (SELECT FROM missed m WHERE m.type = n.type AND m.name = n.name)
@@ -163,11 +164,12 @@ const STATEMENTS: [(&str, &str); 12] = [
            AND NOT EXISTS (SELECT FROM listed o WHERE o.org_id = $1 AND o.type = n.type AND o.name = n.name
                             AND o.salesforce_id IS NOT DISTINCT FROM n.salesforce_id
                             AND o.last_modified IS NOT DISTINCT FROM n.last_modified
-                            AND o.full_name = n.full_name AND o.file_name = n.file_name)
+                            AND o.full_name = n.full_name AND o.file_name = n.file_name
+                            AND o.digest IS NOT DISTINCT FROM n.digest)
         ON CONFLICT (org_id, type, name) DO UPDATE
            SET full_name = excluded.full_name, file_name = excluded.file_name, namespace = excluded.namespace,
                salesforce_id = excluded.salesforce_id, last_modified = excluded.last_modified,
-               parent_type = excluded.parent_type, parent_name = excluded.parent_name",
+               parent_type = excluded.parent_type, parent_name = excluded.parent_name, digest = excluded.digest",
     ),
     (
         "dictionary.forget_listed",

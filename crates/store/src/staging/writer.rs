@@ -54,7 +54,7 @@ impl StagingWriter {
             ordinal: 0,
             listed: CopyRows::new(
                 "COPY staged_listed (org_id, sync_id, type, name, job_id, fence, ordinal, full_name, file_name, namespace, \
-                 salesforce_id, last_modified, parent_type, parent_name) FROM STDIN (FORMAT binary)",
+                 salesforce_id, last_modified, parent_type, parent_name, digest) FROM STDIN (FORMAT binary)",
             ),
             types: CopyRows::new(
                 "COPY staged_type (org_id, sync_id, type, job_id, fence, ordinal, good) FROM STDIN (FORMAT binary)",
@@ -106,7 +106,8 @@ impl StagingWriter {
             .maybe_text(entry.salesforce_id.as_deref())
             .maybe_timestamp(entry.last_modified)
             .maybe_text(parent.map(|parent| parent.type_name.as_str()))
-            .maybe_text(parent.map(|parent| parent.name.as_str()));
+            .maybe_text(parent.map(|parent| parent.name.as_str()))
+            .maybe_bytea(entry.digest.as_ref().map(<[u8; 32]>::as_slice));
         self.flush_when_full().await
     }
 

@@ -14,7 +14,7 @@ use nightshift_store::{
     staging::{Member, Role},
 };
 
-use super::{STANDARD_VALUE_SET, companions::Companions};
+use super::{STANDARD_VALUE_SET, companions::Companions, digests::Digests};
 use crate::{
     context::SyncContext,
     payload::{BatchPart, UnknownType},
@@ -41,13 +41,14 @@ pub(super) async fn plan(
     mode: Mode,
     api_version: &str,
     described: &Described,
+    mut digests: Digests<'_>,
 ) -> Result<Plan, Trouble> {
     let mut planner = Planner::new(cx, api_version, described);
     let mut waiting = Vec::new();
     let mut changed_types = lost_types(cx, sync).await?;
     let mut after: Option<ComponentKey> = None;
     loop {
-        let page = cx
+        let mut page = cx
             .context
             .store
             .dictionary()
@@ -55,6 +56,7 @@ pub(super) async fn plan(
             .await?;
         let Some(last) = page.last() else { break };
         after = Some(last.entry.key.clone());
+        digests.add(cx, &mut page).await?;
         for row in page {
             let why = why(&row, mode);
             if matches!(why, Some(Why::Changed)) {
@@ -109,6 +111,7 @@ fn why(row: &DeltaRow, mode: Mode) -> Option<Why> {
         .map_or(Dated::Trusted, |info| info.dated);
     let undated = match dated {
         Dated::Never => true,
+        Dated::ByReading => row.entry.digest.is_none() || row.entry.digest != row.digest,
         Dated::Trusted => row.entry.last_modified.is_none(),
         Dated::ByChildren => false,
     };

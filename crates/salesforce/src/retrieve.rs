@@ -82,6 +82,14 @@ impl RetrieveRequest {
     }
 }
 
+/// The arguments of a checkRetrieveStatus call.
+pub(crate) fn status_arguments(id: &AsyncId, include_zip: &str) -> Vec<Part> {
+    vec![
+        Part::leaf("asyncProcessId", id.as_str()),
+        Part::leaf("includeZip", include_zip),
+    ]
+}
+
 /// A warning of a retrieve that succeeded; [`crate::read_message`] reads its words.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetrieveMessage {

@@ -22,9 +22,9 @@ pub(crate) const ENTRIES: usize = 20_002;
 pub struct AsyncId(String);
 
 impl AsyncId {
-    /// From a stored text or an answer: 15 or 18 ASCII letters and digits.
+    /// From a stored text or an answer: 18 ASCII letters and digits, the one form that the API's schema allows.
     pub fn new(text: &str) -> Option<Self> {
-        let fits = matches!(text.len(), 15 | 18) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let fits = text.len() == 18 && text.bytes().all(|b| b.is_ascii_alphanumeric());
         fits.then(|| Self(text.to_owned()))
     }
 

@@ -397,3 +397,7 @@ pub(crate) async fn refused(mut incoming: Incoming, secrets: &[&SecretString]) -
 #[cfg(test)]
 #[path = "soap_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "soap/schema_tests.rs"]
+mod schema_tests;

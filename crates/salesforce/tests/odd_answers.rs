@@ -5,6 +5,8 @@
     reason = "a test whose setting cannot be built must fail"
 )]
 
+#[path = "odd_answers/fleet.rs"]
+mod fleet;
 #[path = "odd_answers/rest.rs"]
 mod rest;
 

@@ -9,7 +9,7 @@ mod rows;
 
 use std::time::Duration;
 
-pub use rows::{BulkRow, BulkRows};
+pub use rows::{BULK_COLUMNS, BULK_ROW_BYTES, BulkRow, BulkRows};
 use serde::Deserialize;
 use serde_json::json;
 

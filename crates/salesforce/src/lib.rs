@@ -25,7 +25,8 @@ mod version;
 mod zip;
 
 pub use bulk::{
-    BulkFailure, BulkJob, BulkLocator, BulkRow, BulkRows, BulkState, BulkTime, DEPENDENCIES_A_JOB,
+    BULK_COLUMNS, BULK_ROW_BYTES, BulkFailure, BulkJob, BulkLocator, BulkRow, BulkRows, BulkState, BulkTime,
+    DEPENDENCIES_A_JOB,
 };
 pub use client::{Client, Salesforce};
 pub use counter::{CallCounter, CallKind};
@@ -35,7 +36,7 @@ pub use http::{CallLimits, Http, HttpSettings, MIB, Proxy};
 pub use listing::{ListQuery, Listing, RawListing};
 pub use oauth::{OAuth, RefreshRequest, TokenAnswer};
 pub use operations::{Api, PathName};
-pub use read::{Element, ReadRequest, Record};
+pub use read::{Element, READ_ELEMENTS, ReadRequest, Record};
 pub use rest::{
     ApiUsage, Bundle, BundleWay, DEPENDENCIES_A_QUERY, Describe, Described, DescribedType, Identity, Limit,
     Limits, Organization, QueryKind, Records, Sobject, SobjectField, SobjectSummary, SubAnswer, SubRequest,

@@ -13,8 +13,8 @@ use crate::{
 /// Most names of one call.
 const NAMES: usize = 10;
 
-/// Most elements of one answer.
-const ELEMENTS: usize = 500_000;
+/// Most elements of one answer of readMetadata.
+pub const READ_ELEMENTS: usize = 500_000;
 
 /// Names of one type that fit one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +71,7 @@ pub struct Element {
 /// Reads the answer.
 pub(crate) async fn read_records(mut envelope: Envelope) -> Result<Vec<Record>, SalesforceError> {
     envelope.enter("readMetadataResponse").await?;
-    let (mut records, mut room) = (Vec::new(), ELEMENTS);
+    let (mut records, mut room) = (Vec::new(), READ_ELEMENTS);
     while let Some((name, _)) = envelope.child().await? {
         let whole = element(&mut envelope, name, &mut room).await?;
         let found = whole.elements.into_iter().filter(|inner| inner.name == "records");
@@ -165,7 +165,7 @@ mod tests {
         assert!(matches!(cut, Err(SalesforceError::Malformed { .. })), "{cut:?}");
         let many = format!(
             "<readMetadataResponse><result><records>{}</records></result></readMetadataResponse>",
-            "<a/>".repeat(ELEMENTS + 1)
+            "<a/>".repeat(READ_ELEMENTS + 1)
         );
         let refused = read(&many);
         assert!(

@@ -15,10 +15,10 @@ use crate::{
     http::{Body, Incoming},
 };
 
-/// Largest row, in bytes.
-const ROW: usize = 16 << 20;
-/// Most columns.
-const COLUMNS: usize = 2_000;
+/// Largest row of a Bulk job, in bytes: a hundred of Salesforce's longest texts.
+pub const BULK_ROW_BYTES: usize = 16 << 20;
+/// Most columns of a Bulk job: more than an object may have fields.
+pub const BULK_COLUMNS: usize = 2_000;
 
 /// See the file's head.
 pub struct BulkRows {
@@ -162,9 +162,13 @@ impl BulkRows {
             fields += closed;
             match result {
                 ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull if bytes.len() < ROW => bytes.resize(bytes.len() * 4, 0),
+                ReadRecordResult::OutputFull if bytes.len() < BULK_ROW_BYTES => {
+                    bytes.resize((bytes.len() * 4).min(BULK_ROW_BYTES), 0);
+                }
                 ReadRecordResult::OutputFull => return Err(self.broken("a row is too large")),
-                ReadRecordResult::OutputEndsFull if ends.len() < COLUMNS => ends.resize(ends.len() * 4, 0),
+                ReadRecordResult::OutputEndsFull if ends.len() < BULK_COLUMNS => {
+                    ends.resize((ends.len() * 4).min(BULK_COLUMNS), 0);
+                }
                 ReadRecordResult::OutputEndsFull => return Err(self.broken("a row has too many fields")),
                 ReadRecordResult::Record => {
                     return match self.row.fill(&bytes[..filled], &ends[..fields]) {

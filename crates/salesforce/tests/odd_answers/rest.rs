@@ -5,11 +5,11 @@ use http::Response;
 use nightshift_domain::FailureCode;
 use nightshift_salesforce::{
     Api, ApiVersion, BulkJob, BulkRows, BulkState, BulkTime, Bundle, BundleWay, CallKind, Described,
-    PathName, QueryKind, Records, SalesforceError, SubRequest,
+    PathName, QueryKind, ReadRequest, Records, SalesforceError, SubRequest,
 };
 use serde_json::Value;
 
-use super::{Answer, Bench, answer, bench, code, http};
+use super::{Answer, Bench, answer, bench, code, http, xml};
 
 const JSON: &str = "application/json;charset=UTF-8";
 
@@ -300,4 +300,32 @@ async fn a_job_of_another_shape_is_no_job() {
         matches!(error, Err(SalesforceError::Unexpected { .. })),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn components_are_read_ten_at_a_time_and_those_that_do_not_come_are_absent() {
+    let records = "<readMetadataResponse><result><records xsi:type=\"Layout\"><fullName>A-B %28c%29</fullName>\
+        <layoutSections><label>x</label></layoutSections></records><records xsi:nil=\"true\"/></result>\
+        </readMetadataResponse>";
+    let bench = bench(vec![
+        xml(200, records),
+        xml(200, "<readMetadataResponse><result/></readMetadataResponse>"),
+    ])
+    .await;
+    let names = (0..12).map(|n| format!("A-B %28{n}%29"));
+    let requests = ReadRequest::cut("Layout", names);
+    assert_eq!(requests.len(), 2);
+    let came = bench.client.read_metadata(&requests[0]).await.unwrap();
+    assert_eq!(came.len(), 1);
+    assert_eq!(came[0].full_name, "A-B %28c%29");
+    assert_eq!(came[0].elements[0].elements[0].text, "x");
+    assert!(bench.client.read_metadata(&requests[1]).await.unwrap().is_empty());
+    assert_eq!(bench.client.calls().count(CallKind::Read), 2);
+    let asked = bench.server.asked.lock().unwrap();
+    assert!(
+        asked[0].contains("<type>Layout</type><fullNames>A-B %280%29</fullNames>"),
+        "{}",
+        asked[0]
+    );
+    assert_eq!(asked[0].matches("<fullNames>").count(), 10);
 }

@@ -26,6 +26,9 @@ pub struct BulkRows {
     input: Bytes,
     ended: bool,
     reader: Reader,
+    /// Where the reader writes a row, kept from row to row.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
     columns: Vec<String>,
     row: Row,
     seen: u64,
@@ -75,7 +78,11 @@ impl Row {
         let mut begins = 0;
         for end in ends {
             let field = str::from_utf8(&bytes[begins..*end]).ok()?;
-            self.text.extend(field.chars().filter(|c| *c != '\0'));
+            if field.contains('\0') {
+                self.text.extend(field.chars().filter(|c| *c != '\0'));
+            } else {
+                self.text.push_str(field);
+            }
             self.ends.push(self.text.len());
             begins = *end;
         }
@@ -95,6 +102,8 @@ impl BulkRows {
             input: Bytes::new(),
             ended: false,
             reader: Reader::new(),
+            bytes: vec![0; 4 << 10],
+            ends: vec![0; 64],
             columns: Vec::new(),
             row: Row::default(),
             seen: 0,
@@ -144,7 +153,7 @@ impl BulkRows {
 
     /// Reads one line of CSV into `row`; false at the end.
     async fn read(&mut self) -> Result<bool, SalesforceError> {
-        let (mut bytes, mut ends) = (vec![0; 4 << 10], vec![0; 64]);
+        let (bytes, ends) = (&mut self.bytes, &mut self.ends);
         let (mut filled, mut fields) = (0, 0);
         loop {
             while self.input.is_empty() && !self.ended {

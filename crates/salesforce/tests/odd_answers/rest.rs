@@ -1,6 +1,15 @@
 //! Odd answers to queries, descriptions, bundles and Bulk jobs.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use axum::body::Body;
+use futures::StreamExt;
 use http::Response;
 use nightshift_domain::FailureCode;
 use nightshift_salesforce::{
@@ -14,8 +23,8 @@ use super::{Answer, Bench, answer, bench, code, http, xml};
 const JSON: &str = "application/json;charset=UTF-8";
 
 const PATIENT: BulkTime = BulkTime {
-    waited: std::time::Duration::ZERO,
-    patience: std::time::Duration::from_secs(60),
+    waited: Duration::ZERO,
+    patience: Duration::from_secs(60),
 };
 
 fn json(body: &str) -> Answer {
@@ -224,6 +233,31 @@ async fn csv_that_is_not_what_was_announced_is_no_page() {
         assert!(matches!(error, SalesforceError::Unexpected { .. }), "{error}");
         assert!(error.to_string().len() < 1_000);
     }
+}
+
+#[tokio::test]
+async fn a_page_of_rows_is_fetched_as_fast_as_it_is_read_and_never_held() {
+    const PIECES: usize = 1_024;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counting = sent.clone();
+    let piece = format!("\"{}\"\n", "x".repeat(64 << 10));
+    let pieces = futures::stream::iter(0..PIECES).map(move |n| {
+        counting.fetch_add(1, Ordering::SeqCst);
+        let head = if n == 0 { "Id\n" } else { "" };
+        Ok::<_, std::io::Error>(format!("{head}{piece}"))
+    });
+    let rows = PIECES.to_string();
+    let bench = bench(vec![csv(&rows, "null", Body::from_stream(pieces))]).await;
+    let mut page = bench.client.bulk_rows(&job(), None, 50_000).await.unwrap();
+    assert!(page.next().await.unwrap().is_some());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // what the sockets and hyper hold, of 64 MiB
+    let ahead = sent.load(Ordering::SeqCst);
+    assert!(
+        ahead < PIECES / 3,
+        "{ahead} pieces of {PIECES} were taken for one row"
+    );
+    assert_eq!(read(page).await.unwrap().len(), PIECES - 1);
 }
 
 #[tokio::test]

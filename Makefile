@@ -13,7 +13,7 @@ demo: ## A night of 12 simulated orgs, from nothing: builds, starts a private Po
 	@target/release/nightshift demo $(ARGS)
 
 test: lint ## Format, clippy, every test of the workspace (and the audit of dependencies, in the test `house`) on private servers; installs them where missing
-	@tests/deps/install postgresql rabbitmq pika
+	@tests/deps/install postgresql rabbitmq pika schema
 	tests/deps/with test cargo test --workspace --locked --no-fail-fast
 
 lint: ## Format and clippy, warnings are errors
@@ -24,7 +24,7 @@ fmt: ## Formats every crate
 	cargo fmt --all
 
 deps-up: ## Starts empty private PostgreSQL and RabbitMQ for a developer and writes target/deps.env (use: set -a; . target/deps.env; set +a)
-	@tests/deps/install postgresql rabbitmq pika
+	@tests/deps/install postgresql rabbitmq pika schema
 	@tests/deps/up dev >/dev/null
 	@echo 'now: set -a; . target/deps.env; set +a'
 

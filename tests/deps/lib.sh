@@ -70,6 +70,24 @@ pika_python() {
     return 1
 }
 
+# The schema of the Metadata API's envelopes, for the test that validates ours with xmllint; `install schema` makes it.
+metadata_schema() {
+    local schema=$deps_root/target/wsdl/metadata.xsd
+    [[ -s $schema ]] && command -v xmllint >/dev/null && printf '%s\n' "$schema"
+}
+
+# A Python that has pip, which fetches the WSDL.
+pip_python() {
+    local candidate
+    for candidate in python3 /usr/bin/python3; do
+        if "$candidate" -m pip --version >/dev/null 2>&1; then
+            printf '%s\n' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
 # Becomes a command of the servers' user, in an environment that holds only what is given: become DIR VAR=... -- COMMAND
 become() {
     local dir=$1 change=()

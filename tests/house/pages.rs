@@ -72,6 +72,34 @@ fn the_page_of_failures_is_the_catalogue() {
     table_of_page("docs/failures.md", "failures", &wanted);
 }
 
+#[test]
+fn the_page_of_requests_is_the_list_of_the_client() {
+    use nightshift_salesforce::operations::{self, Endpoint, Nature};
+    use std::fmt::Write as _;
+    let mut wanted = String::from("| method | path | what it does to the org |\n| --- | --- | --- |\n");
+    for endpoint in Endpoint::ALL {
+        let (method, path, nature) = endpoint.row();
+        let names = ["{token}", "{userinfo}", "{data}", "{metadata}"];
+        let path = names
+            .into_iter()
+            .zip(operations::PATHS)
+            .fold(path.to_owned(), |path, (name, filled)| path.replace(name, filled));
+        let nature = match nature {
+            Nature::Reads => "reads",
+            Nature::Asks => "reads: the question is too long for a GET",
+            Nature::Session => "gives a session",
+            Nature::OwnQueryJob => "a query job of our own: made, ended, cleared away",
+        };
+        writeln!(wanted, "| {method} | `{path}` | {nature} |").expect("a string takes it");
+    }
+    table_of_page("docs/requests.md", "requests", &wanted);
+    let mut wanted = String::from("| operation |\n| --- |\n");
+    for operation in operations::ALL {
+        writeln!(wanted, "| `{}` |", operation.as_str()).expect("a string takes it");
+    }
+    table_of_page("docs/requests.md", "operations", &wanted);
+}
+
 /// Key and default of each setting, as the program itself says; no file, no variables.
 fn defaults() -> BTreeMap<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_nightshift"))
@@ -131,6 +159,7 @@ fn the_page_of_limits_is_what_the_code_says() {
     let zip = nightshift_archive::Limits::default();
     let xml = nightshift_metadata::XmlLimits::DEFAULT;
     let window = nightshift_domain::schedule::Window::NIGHT;
+    let bulk = nightshift_salesforce::CallLimits::default().bulk_results;
     let rows = [
         ("window of a new org", window.to_string()),
         ("zip: entries", zip.entries.to_string()),
@@ -145,6 +174,16 @@ fn the_page_of_limits_is_what_the_code_says() {
         ("XML: bytes of a tag", xml.tag_bytes.to_string()),
         ("XML: bytes of a text", xml.text_bytes.to_string()),
         ("XML: elements", xml.elements.to_string()),
+        ("Bulk: bytes of a page of rows", bulk.body.to_string()),
+        (
+            "Bulk: bytes of a row",
+            nightshift_salesforce::BULK_ROW_BYTES.to_string(),
+        ),
+        ("Bulk: columns", nightshift_salesforce::BULK_COLUMNS.to_string()),
+        (
+            "readMetadata: bytes of a record",
+            nightshift_salesforce::READ_RECORD_BYTES.to_string(),
+        ),
     ];
     let lines = rows.iter().map(|(what, limit)| format!("| {what} | {limit} |\n"));
     let wanted = format!("| what | limit |\n| --- | --- |\n{}", lines.collect::<String>());

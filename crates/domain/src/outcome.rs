@@ -69,6 +69,8 @@ pub enum WaitReason {
     RequestLimit,
     /// Salesforce is down for maintenance.
     Maintenance,
+    /// The user may not log in at this hour.
+    LoginHours,
 }
 
 impl WaitReason {
@@ -80,6 +82,7 @@ impl WaitReason {
             Self::TokenBeingRefreshed => "token_being_refreshed",
             Self::RequestLimit => "request_limit",
             Self::Maintenance => "maintenance",
+            Self::LoginHours => "login_hours",
         }
     }
 
@@ -91,6 +94,7 @@ impl WaitReason {
             Self::TokenBeingRefreshed => FailureCode::TokenRefreshStuck,
             Self::RequestLimit => FailureCode::RequestLimitExceeded,
             Self::Maintenance => FailureCode::SalesforceUnavailable,
+            Self::LoginHours => FailureCode::LoginHours,
         }
     }
 }

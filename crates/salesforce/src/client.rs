@@ -21,11 +21,11 @@ use crate::{
     error::{Expected, Refusal, SalesforceError},
     hosts::HostPolicy,
     http::{Http, Incoming},
-    listing::{ListQuery, Listing},
+    listing::{self, ListQuery, Listing},
     oauth::OAuth,
-    operations::{self, Operation},
-    reading::Reading,
-    rest::{self, ApiUsage, Describe, Identity, Limits, Organization, Page, User, VersionRow},
+    operations::{Api, Endpoint, Operation, Target},
+    read::{ReadRequest, Reading},
+    rest::{self, ApiUsage, Ask, Describe},
     retrieve::{self, AsyncId, RetrieveRequest, RetrieveStatus},
     session::{Session, TokenSource, is_jwt},
     soap::{self, Envelope, Part},
@@ -98,11 +98,8 @@ pub struct Client {
 
 /// How a call is shaped.
 enum Shape<'a> {
-    /// GET of a path with a query.
-    Get {
-        path: String,
-        query: &'a [(&'a str, &'a str)],
-    },
+    /// REST.
+    Rest(&'a Ask),
     /// POST of an envelope.
     Soap {
         operation: Operation,
@@ -144,80 +141,9 @@ impl Client {
         (usage.allowed >= 0).then_some(usage)
     }
 
-    /// The versions that the org offers. An answer that is no list means that the org's domain moved.
-    pub async fn versions(&self) -> Result<Vec<ApiVersion>, SalesforceError> {
-        let shape = Shape::Get {
-            path: operations::DATA_PATH.to_owned(),
-            query: &[],
-        };
-        let rows: Vec<VersionRow> = self.json(CallKind::Versions, &shape).await?;
-        Ok(rows.iter().filter_map(|row| row.version.parse().ok()).collect())
-    }
-
-    /// The version to speak: the lesser of what we tested and what the org offers.
-    pub async fn choose_version(&self) -> Result<ApiVersion, SalesforceError> {
-        let offered = self.versions().await?;
-        ApiVersion::choose(&offered).ok_or_else(|| SalesforceError::NoCommonVersion {
-            newest: offered
-                .iter()
-                .max()
-                .map_or("none".to_owned(), ToString::to_string),
-        })
-    }
-
-    /// Who this token is.
-    pub async fn identity(&self) -> Result<Identity, SalesforceError> {
-        let shape = Shape::Get {
-            path: operations::USERINFO_PATH.to_owned(),
-            query: &[],
-        };
-        self.json(CallKind::Identity, &shape).await
-    }
-
-    /// The org's facts.
-    pub async fn organization(&self) -> Result<Organization, SalesforceError> {
-        self.first(Organization::QUERY).await
-    }
-
-    /// The facts of one user; `id` as the identity or the token answer gave it.
-    pub async fn user(&self, id: &str) -> Result<User, SalesforceError> {
-        let id: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
-        self.first(&format!(
-            "SELECT Id, Username, IsActive, TimeZoneSidKey FROM User WHERE Id = '{id}'"
-        ))
-        .await
-    }
-
-    async fn first<T: DeserializeOwned>(&self, soql: &str) -> Result<T, SalesforceError> {
-        let shape = Shape::Get {
-            path: self.data_path("query"),
-            query: &[("q", soql)],
-        };
-        let page: Page<T> = self.json(CallKind::Query, &shape).await?;
-        page.records
-            .into_iter()
-            .next()
-            .ok_or(SalesforceError::Unexpected {
-                call: CallKind::Query,
-                status: 200,
-                expected: Expected::Json,
-                text: "no record".to_owned(),
-            })
-    }
-
-    /// What is left of the org's allowances.
-    pub async fn limits(&self) -> Result<Limits, SalesforceError> {
-        let shape = Shape::Get {
-            path: self.data_path("limits"),
-            query: &[],
-        };
-        self.json(CallKind::Limits, &shape).await.map(Limits::read)
-    }
-
     /// What types this org and this user have.
     pub async fn describe_metadata(&self) -> Result<Describe, SalesforceError> {
-        let version = self.version.to_string();
-        let arguments = move || vec![Part::leaf("asOfVersion", version.clone())];
+        let arguments = || rest::describe_arguments(self.version);
         let envelope = self
             .soap(CallKind::Describe, Operation::DescribeMetadata, &arguments)
             .await?;
@@ -230,33 +156,16 @@ impl Client {
             (1..=3).contains(&queries.len()),
             "Salesforce takes one to three queries a call"
         );
-        let arguments = || {
-            let query = |query: &ListQuery| {
-                let folder = query.folder.as_ref().map(|folder| Part::leaf("folder", folder));
-                let name = Part::leaf("type", &query.type_name);
-                Part::Node("queries", folder.into_iter().chain([name]).collect())
-            };
-            let version = Part::leaf("asOfVersion", self.version.to_string());
-            queries.iter().map(query).chain([version]).collect()
-        };
+        let arguments = || listing::arguments(queries, self.version);
         let envelope = self
             .soap(CallKind::List, Operation::ListMetadata, &arguments)
             .await?;
         Listing::open(envelope).await
     }
 
-    /// Reads some members of one type in full. Salesforce takes ten a call, of a few types 200.
-    pub async fn read_metadata(
-        &self,
-        type_name: &str,
-        full_names: &[&str],
-    ) -> Result<Reading, SalesforceError> {
-        let arguments = || {
-            let names = full_names.iter().map(|name| Part::leaf("fullNames", *name));
-            std::iter::once(Part::leaf("type", type_name))
-                .chain(names)
-                .collect()
-        };
+    /// Reads some members of one type in full. What is not there, or not for this user, is absent from the answer.
+    pub async fn read_metadata(&self, request: &ReadRequest<'_>) -> Result<Reading, SalesforceError> {
+        let arguments = || request.parts();
         let envelope = self
             .soap(CallKind::Read, Operation::ReadMetadata, &arguments)
             .await?;
@@ -274,7 +183,7 @@ impl Client {
 
     /// Asks once how far a retrieve is. Leaves the zip where it is.
     pub async fn retrieve_status(&self, id: &AsyncId) -> Result<RetrieveStatus, SalesforceError> {
-        let arguments = || status_arguments(id, "false");
+        let arguments = || retrieve::status_arguments(id, "false");
         let envelope = self
             .soap(CallKind::Poll, Operation::CheckRetrieveStatus, &arguments)
             .await?;
@@ -283,27 +192,48 @@ impl Client {
 
     /// Fetches the zip, which Salesforce hands over once: when this is cut off, only a new retrieve helps.
     pub async fn retrieve_zip(&self, id: &AsyncId) -> Result<ZipAnswer, SalesforceError> {
-        let arguments = || status_arguments(id, "true");
+        let arguments = || retrieve::status_arguments(id, "true");
         let envelope = self
             .soap(CallKind::Zip, Operation::CheckRetrieveStatus, &arguments)
             .await?;
         zip::open(envelope).await
     }
 
-    fn data_path(&self, resource: &str) -> String {
-        format!("{}/v{}/{resource}", operations::DATA_PATH, self.version)
+    /// The version that this client speaks.
+    pub fn version(&self) -> ApiVersion {
+        self.version
     }
 
-    async fn json<T: DeserializeOwned>(
+    /// A REST answer of a wanted status that is no web page.
+    pub(crate) async fn rest(&self, call: CallKind, ask: &Ask) -> Result<Incoming, SalesforceError> {
+        let (mut incoming, session) = self.ask(call, &Shape::Rest(ask)).await?;
+        incoming.refuse_page(&[&session.access_token]).await?;
+        Ok(incoming)
+    }
+
+    /// A REST answer of JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         call: CallKind,
-        shape: &Shape<'_>,
+        ask: &Ask,
     ) -> Result<T, SalesforceError> {
-        let (mut incoming, session) = self.ask(call, shape).await?;
+        self.json_from(call, ask).await.map(|(answer, _)| answer)
+    }
+
+    /// A REST answer of JSON and the address of the org that gave it.
+    pub(crate) async fn json_from<T: DeserializeOwned>(
+        &self,
+        call: CallKind,
+        ask: &Ask,
+    ) -> Result<(T, Url), SalesforceError> {
+        let (mut incoming, session) = self.ask(call, &Shape::Rest(ask)).await?;
         let secrets = [&session.access_token];
         incoming.refuse_page(&secrets).await?;
         let body = incoming.body.bytes().await?;
-        serde_json::from_slice(&body).map_err(|_| incoming.unexpected(Expected::Json, &body, &secrets))
+        match serde_json::from_slice(&body) {
+            Ok(answer) => Ok((answer, session.instance_url)),
+            Err(_) => Err(incoming.unexpected(Expected::Json, &body, &secrets)),
+        }
     }
 
     async fn soap(
@@ -353,12 +283,12 @@ impl Client {
             .map_err(|fault| SalesforceError::Host { call, fault })?;
         let token = &session.access_token;
         let request = match shape {
-            Shape::Get { path, query } => self.get(&session.instance_url, path, query, token),
+            Shape::Rest(ask) => self.rest_request(&session.instance_url, ask, token),
             Shape::Soap { .. } if is_jwt(token) => return Err(SalesforceError::JwtToken),
             Shape::Soap { operation, arguments } => {
                 let name = &self.http.settings().client_name;
                 let body = soap::request(*operation, token, name, arguments.parts());
-                self.post(&session.instance_url, body)
+                self.soap_request(&session.instance_url, body)
             }
         };
         let incoming = self.http.send(call, request, &self.calls).await?;
@@ -366,47 +296,45 @@ impl Client {
             self.usage[0].store(usage.used, Ordering::Relaxed);
             self.usage[1].store(usage.allowed, Ordering::Relaxed);
         }
-        if incoming.status == 200 {
+        let answered = match shape {
+            Shape::Rest(ask) => ask.target.endpoint().is_answered_by(incoming.status),
+            Shape::Soap { .. } => incoming.status == 200,
+        };
+        if answered {
             return Ok(incoming);
         }
         Err(match shape {
-            Shape::Get { .. } => rest::refused(incoming, &[token]).await,
+            Shape::Rest(_) => rest::refused(incoming, &[token]).await,
             Shape::Soap { .. } => soap::refused(incoming, &[token]).await,
         })
     }
 
-    fn get(&self, base: &Url, path: &str, query: &[(&str, &str)], token: &SecretString) -> RequestBuilder {
-        let mut url = base.clone();
-        url.set_path(path);
-        self.http
-            .client()
-            .get(url)
-            .query(query)
+    fn rest_request(&self, base: &Url, ask: &Ask, token: &SecretString) -> RequestBuilder {
+        let name = text::cut(&self.http.settings().client_name, 100);
+        let request = ask
+            .target
+            .begin(self.http.client(), base)
+            .query(&ask.query)
             .bearer_auth(token.expose_secret())
-            .header("accept", "application/json")
-            .header(
-                "sforce-call-options",
-                format!("client={}", text::cut(&self.http.settings().client_name, 100)),
-            )
+            .header("accept", ask.accept)
+            .header("sforce-call-options", format!("client={name}"));
+        let request = ask
+            .headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, value));
+        match &ask.body {
+            Some(body) => request.json(body),
+            None => request,
+        }
     }
 
-    fn post(&self, base: &Url, body: Vec<u8>) -> RequestBuilder {
-        let mut url = base.clone();
-        url.set_path(&format!("{}/{}", operations::METADATA_PATH, self.version));
-        self.http
-            .client()
-            .post(url)
+    fn soap_request(&self, base: &Url, body: Vec<u8>) -> RequestBuilder {
+        Target::of(Endpoint::Metadata, self.version, Api::Data)
+            .begin(self.http.client(), base)
             .header("content-type", "text/xml; charset=UTF-8")
             .header("soapaction", "\"\"")
             .body(body)
     }
-}
-
-fn status_arguments(id: &AsyncId, include_zip: &str) -> Vec<Part> {
-    vec![
-        Part::leaf("asyncProcessId", id.as_str()),
-        Part::leaf("includeZip", include_zip),
-    ]
 }
 
 /// A refused session; the identity document says it in a word of its own.

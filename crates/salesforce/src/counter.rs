@@ -36,11 +36,25 @@ pub enum CallKind {
     Poll,
     /// checkRetrieveStatus with the zip.
     Zip,
+    /// A later page of a query.
+    QueryPage,
+    /// Several REST questions in one request, which counts once.
+    Composite,
+    /// What an object is made of.
+    Sobject,
+    /// Makes a Bulk query job.
+    BulkCreate,
+    /// How far a Bulk query job is.
+    BulkPoll,
+    /// A page of a Bulk job's rows.
+    BulkResults,
+    /// Aborts or deletes a Bulk query job of our own.
+    BulkEnd,
 }
 
 impl CallKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::Token,
         Self::Versions,
         Self::Identity,
@@ -52,6 +66,13 @@ impl CallKind {
         Self::Retrieve,
         Self::Poll,
         Self::Zip,
+        Self::QueryPage,
+        Self::Composite,
+        Self::Sobject,
+        Self::BulkCreate,
+        Self::BulkPoll,
+        Self::BulkResults,
+        Self::BulkEnd,
     ];
 
     /// The text form.
@@ -68,6 +89,13 @@ impl CallKind {
             Self::Retrieve => "retrieve",
             Self::Poll => "poll",
             Self::Zip => "zip",
+            Self::QueryPage => "query_page",
+            Self::Composite => "composite",
+            Self::Sobject => "sobject",
+            Self::BulkCreate => "bulk_create",
+            Self::BulkPoll => "bulk_poll",
+            Self::BulkResults => "bulk_results",
+            Self::BulkEnd => "bulk_end",
         }
     }
 }

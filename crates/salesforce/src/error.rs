@@ -123,6 +123,22 @@ pub enum SalesforceError {
     /// The HTTP client could not be built from its settings.
     #[error("the HTTP client cannot be built: {0}")]
     Settings(String),
+    /// As many rows as the object gives at most: there may be more, which no further page brings.
+    #[error(
+        "{call}: {rows} rows came, the most that one query of this object gives; ask for fewer at a time"
+    )]
+    TooManyRows {
+        /// The call.
+        call: CallKind,
+        /// How many came.
+        rows: u64,
+    },
+    /// A Bulk job was not done in its time, and was aborted.
+    #[error("bulk_poll: the job was not done after {} s and was aborted", waited.as_secs())]
+    BulkTooSlow {
+        /// Since its creation.
+        waited: Duration,
+    },
     /// Whoever asked for the answer went away before its end.
     #[error("{call}: the answer was not read to its end")]
     Abandoned {
@@ -196,6 +212,14 @@ pub enum Expected {
     OrganizationId,
     /// An address of one of Salesforce's hosts.
     InstanceUrl,
+    /// The address of a query's next page, on the org's own host.
+    NextPage,
+    /// Rows of CSV, as many as announced.
+    Rows,
+    /// The id of a Bulk job.
+    BulkJob,
+    /// A known state of a Bulk job.
+    BulkState,
 }
 
 impl fmt::Display for Expected {
@@ -208,6 +232,10 @@ impl fmt::Display for Expected {
             Self::Status => "the status of a retrieve",
             Self::OrganizationId => "an organization id",
             Self::InstanceUrl => "the address of the org",
+            Self::NextPage => "a next page of the query on the org's own host",
+            Self::Rows => "rows of CSV, as many as announced",
+            Self::BulkJob => "the id of a Bulk job",
+            Self::BulkState => "the state of a Bulk job",
         })
     }
 }
@@ -252,6 +280,8 @@ pub enum Speaker {
     Soap,
     /// The result of a retrieve, which failed as a whole.
     Retrieve,
+    /// The state of a Bulk job, which failed as a whole.
+    Bulk,
 }
 
 /// Salesforce's no.
@@ -295,6 +325,13 @@ impl Refusal {
             error_id,
             stack,
         }
+    }
+}
+
+impl Refusal {
+    /// Whether it is how a job ended, told by a good answer to a poll.
+    pub(crate) fn is_result(&self) -> bool {
+        matches!(self.speaker, Speaker::Retrieve | Speaker::Bulk)
     }
 }
 
@@ -356,7 +393,9 @@ impl SalesforceError {
             | Self::Malformed { call, .. }
             | Self::Unexpected { call, .. }
             | Self::Host { call, .. }
+            | Self::TooManyRows { call, .. }
             | Self::Abandoned { call } => Some(*call),
+            Self::BulkTooSlow { .. } => Some(CallKind::BulkPoll),
             Self::Refused(refusal) | Self::SessionNotUsable(refusal) | Self::WrongHost(refusal) => {
                 Some(refusal.call)
             }

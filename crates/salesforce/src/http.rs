@@ -75,6 +75,8 @@ pub struct CallLimits {
     pub poll: CallLimit,
     /// checkRetrieveStatus with the zip.
     pub zip: CallLimit,
+    /// A page of a Bulk job's rows, which streams.
+    pub bulk_results: CallLimit,
 }
 
 impl Default for CallLimits {
@@ -91,6 +93,8 @@ impl Default for CallLimits {
             poll: limit(30, 120, 64 * MIB),
             // 534 MiB of base64 are 400 MiB of zip; the rest is file properties.
             zip: limit(240, 1800, 598 * MIB),
+            // 50,000 rows of 10 KiB; a page of wider rows must have fewer.
+            bulk_results: limit(120, 1800, 512 * MIB),
         }
     }
 }
@@ -100,9 +104,19 @@ impl CallLimits {
     pub fn of(&self, call: CallKind) -> CallLimit {
         match call {
             CallKind::Token => self.token,
-            CallKind::Versions | CallKind::Identity | CallKind::Query | CallKind::Limits => self.rest,
+            CallKind::Versions
+            | CallKind::Identity
+            | CallKind::Query
+            | CallKind::QueryPage
+            | CallKind::Composite
+            | CallKind::Sobject
+            | CallKind::Limits
+            | CallKind::BulkCreate
+            | CallKind::BulkPoll
+            | CallKind::BulkEnd => self.rest,
             CallKind::Describe | CallKind::List | CallKind::Read | CallKind::Retrieve => self.soap,
             CallKind::Poll => self.poll,
+            CallKind::BulkResults => self.bulk_results,
             CallKind::Zip => self.zip,
         }
     }
@@ -196,7 +210,8 @@ impl Http {
             began,
         );
         let incoming = Incoming::new(call, response, limit, self.settings.idle_timeout, deadline);
-        if (300..400).contains(&incoming.status) {
+        // 304 is no redirect: what was asked for has not changed.
+        if (300..400).contains(&incoming.status) && incoming.status != 304 {
             return Err(SalesforceError::Unexpected {
                 call,
                 status: incoming.status,
@@ -253,6 +268,12 @@ impl Incoming {
         }
     }
 
+    /// A header of the answer, where it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let value = self.body.response.headers().get(name)?;
+        value.to_str().ok()
+    }
+
     /// Looks at the beginning of the body; an error if it is a web page, whatever the header says.
     pub(crate) async fn refuse_page(&mut self, secrets: &[&SecretString]) -> Result<(), SalesforceError> {
         if self.body.peeked.is_none() {
@@ -299,6 +320,11 @@ fn is_page(head: &str) -> bool {
 }
 
 impl Body {
+    /// Whose answer it is.
+    pub(crate) fn call(&self) -> CallKind {
+        self.call
+    }
+
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, SalesforceError> {
         if let Some(bytes) = self.peeked.take() {

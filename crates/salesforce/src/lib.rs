@@ -1,10 +1,11 @@
-//! Reads a Salesforce org: OAuth refresh, a little REST, and the Metadata API over SOAP.
+//! Reads a Salesforce org: OAuth refresh, REST, Bulk 2.0 queries, and the Metadata API over SOAP.
 //!
 //! It exists so that everything Salesforce may answer becomes either a typed value or a [`SalesforceError`] with a
-//! verdict from one table. It cannot write to an org: [`operations::ALL`] names every call it can make, and a test
-//! looks for others. Where tokens are kept and who may refresh them is left to `connections` (through
+//! verdict from one table. It cannot write to an org: [`operations`] names every call it can make, and a test looks
+//! for others. Where tokens are kept and who may refresh them is left to `connections` (through
 //! [`TokenSource`]); what is asked for, and what is done with an answer, to `sync`; the zip's bytes to `archive`.
 
+mod bulk;
 mod client;
 mod counter;
 mod error;
@@ -13,7 +14,7 @@ mod http;
 mod listing;
 mod oauth;
 pub mod operations;
-mod reading;
+mod read;
 mod rest;
 mod retrieve;
 mod session;
@@ -23,6 +24,10 @@ mod verdict;
 mod version;
 mod zip;
 
+pub use bulk::{
+    BULK_COLUMNS, BULK_ROW_BYTES, BulkFailure, BulkJob, BulkLocator, BulkRow, BulkRows, BulkState, BulkTime,
+    DEPENDENCIES_A_JOB,
+};
 pub use client::{Client, Salesforce};
 pub use counter::{CallCounter, CallKind};
 pub use error::{Broken, Expected, Refusal, SalesforceError, Speaker, Waited, XmlFault};
@@ -30,8 +35,13 @@ pub use hosts::{HostFault, HostPolicy};
 pub use http::{CallLimits, Http, HttpSettings, MIB, Proxy};
 pub use listing::{ListQuery, Listing, RawListing};
 pub use oauth::{OAuth, RefreshRequest, TokenAnswer};
-pub use reading::{Reading, Record};
-pub use rest::{ApiUsage, Describe, DescribedType, Identity, Limit, Limits, Organization, User};
+pub use operations::{Api, PathName};
+pub use read::{READ_RECORD_BYTES, ReadRequest, Reading, Record};
+pub use rest::{
+    ApiUsage, Bundle, BundleWay, DEPENDENCIES_A_QUERY, Describe, Described, DescribedType, Identity, Limit,
+    Limits, Organization, QueryKind, Records, Sobject, SobjectField, SobjectSummary, SubAnswer, SubRequest,
+    User,
+};
 pub use retrieve::{
     AsyncId, RetrieveFailure, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes,
 };

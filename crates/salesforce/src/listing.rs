@@ -5,7 +5,8 @@
 
 use crate::{
     error::{SalesforceError, XmlFault},
-    soap::{Envelope, Fields},
+    soap::{Envelope, Fields, Part},
+    version::ApiVersion,
 };
 
 /// Most entries of one answer: beyond it the answer is no honest listing.
@@ -28,6 +29,17 @@ impl ListQuery {
             folder: None,
         }
     }
+}
+
+/// The arguments of a listMetadata call.
+pub(crate) fn arguments(queries: &[ListQuery], version: ApiVersion) -> Vec<Part> {
+    let query = |query: &ListQuery| {
+        let folder = query.folder.as_ref().map(|folder| Part::leaf("folder", folder));
+        let name = Part::leaf("type", &query.type_name);
+        Part::Node("queries", folder.into_iter().chain([name]).collect())
+    };
+    let version = Part::leaf("asOfVersion", version.to_string());
+    queries.iter().map(query).chain([version]).collect()
 }
 
 /// One FileProperties element. Nil and empty values are absent.

@@ -15,9 +15,10 @@ use crate::{
     error::{Expected, Refusal, SalesforceError, Speaker},
     hosts::HostPolicy,
     http::{Http, Incoming},
-    operations,
+    operations::{Api, Endpoint, Target},
     session::is_jwt,
     text,
+    version::ApiVersion,
 };
 
 /// The token endpoint of any org.
@@ -98,13 +99,8 @@ impl OAuth {
             form.push(("client_secret", secret.expose_secret()));
             secrets.push(secret);
         }
-        let mut url = request.address.clone();
-        url.set_path(operations::TOKEN_PATH);
-        url.set_query(None);
-        let post = self
-            .http
-            .client()
-            .post(url)
+        let post = Target::of(Endpoint::Token, ApiVersion::NEWEST_TESTED, Api::Data)
+            .begin(self.http.client(), request.address)
             .form(&form)
             .header("accept", "application/json");
         let mut incoming = self.http.send(call, post, calls).await?;

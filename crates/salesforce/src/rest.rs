@@ -1,7 +1,19 @@
-//! The little REST that a sync needs: versions, identity, the org's and the user's facts, what is left of the day's
-//! requests, and the description of types.
+//! REST: the shapes of what it answers, and what its refusals say.
 //!
-//! Each answer becomes a struct of the fields that somebody reads; whatever else Salesforce sends is ignored.
+//! Each answer becomes a struct of the fields that somebody reads; whatever else Salesforce sends is ignored. The calls
+//! stand below: what every sync asks first (`org`), queries, objects, bundles. Which paths there are is left to
+//! `operations`.
+
+mod ask;
+mod composite;
+mod org;
+mod query;
+mod sobject;
+
+pub(crate) use ask::Ask;
+pub use composite::{Bundle, BundleWay, SubAnswer, SubRequest};
+pub use query::{DEPENDENCIES_A_QUERY, QueryKind, Records};
+pub use sobject::{Described, Sobject, SobjectField, SobjectSummary};
 
 use std::collections::BTreeMap;
 
@@ -13,8 +25,9 @@ use crate::{
     counter::CallKind,
     error::{Refusal, SalesforceError, Speaker},
     http::Incoming,
-    soap::{Envelope, Fields},
+    soap::{Envelope, Fields, Part},
     text,
+    version::ApiVersion,
 };
 
 /// Requests used and allowed in the last 24 hours, from the `Sforce-Limit-Info` header of any REST answer.
@@ -124,13 +137,8 @@ impl Limits {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct VersionRow {
-    pub(crate) version: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Page<T> {
-    pub(crate) records: Vec<T>,
+struct VersionRow {
+    version: String,
 }
 
 /// A type that the org describes.
@@ -157,6 +165,11 @@ pub struct Describe {
     pub types: Vec<DescribedType>,
     /// The org's own namespace.
     pub namespace: Option<String>,
+}
+
+/// The arguments of a describeMetadata call.
+pub(crate) fn describe_arguments(version: ApiVersion) -> Vec<Part> {
+    vec![Part::leaf("asOfVersion", version.to_string())]
 }
 
 pub(crate) async fn read_describe(mut envelope: Envelope) -> Result<Describe, SalesforceError> {
@@ -210,30 +223,33 @@ struct Failure {
     message: String,
 }
 
-/// What a REST answer with an error status says. Of several errors the gravest is kept.
+impl Failure {
+    /// What the body of a refusal says: an array of failures, or one; of several the gravest is kept.
+    fn gravest_of(call: CallKind, status: u16, body: &[u8], secrets: &[&SecretString]) -> Option<Refusal> {
+        let failures = serde_json::from_slice::<Vec<Self>>(body)
+            .or_else(|_| serde_json::from_slice::<Self>(body).map(|failure| vec![failure]))
+            .unwrap_or_default();
+        failures
+            .iter()
+            .map(|failure| refusal(call, status, &failure.code, &failure.message, secrets))
+            .max_by_key(gravity)
+    }
+}
+
+fn refusal(call: CallKind, status: u16, code: &str, words: &str, secrets: &[&SecretString]) -> Refusal {
+    let words = text::keep(words, text::KEPT, secrets);
+    let code = text::keep(code, 100, secrets);
+    Refusal::new(call, Speaker::Rest, status, &code, &words)
+}
+
+/// What a REST answer with an error status says.
 pub(crate) async fn refused(mut incoming: Incoming, secrets: &[&SecretString]) -> SalesforceError {
     if let Err(page) = incoming.refuse_page(secrets).await {
         return page;
     }
     let (call, status) = (incoming.call, incoming.status);
     let body = incoming.body.head().await;
-    let failures = serde_json::from_slice::<Vec<Failure>>(&body)
-        .or_else(|_| serde_json::from_slice::<Failure>(&body).map(|failure| vec![failure]))
-        .unwrap_or_default();
-    let refusal = |code: &str, words: &str| {
-        let words = text::keep(words, text::KEPT, secrets);
-        Refusal::new(
-            call,
-            Speaker::Rest,
-            status,
-            &text::keep(code, 100, secrets),
-            &words,
-        )
-    };
-    let gravest = failures
-        .iter()
-        .map(|failure| refusal(&failure.code, &failure.message))
-        .max_by_key(gravity);
+    let gravest = Failure::gravest_of(call, status, &body, secrets);
     let refusal = gravest.unwrap_or_else(|| {
         let body = String::from_utf8_lossy(&body);
         let word = body.trim();
@@ -241,9 +257,9 @@ pub(crate) async fn refused(mut incoming: Incoming, secrets: &[&SecretString]) -
         let is_word =
             call == CallKind::Identity && word.len() < 60 && !word.contains(' ') && word.contains('_');
         if is_word {
-            refusal(word, "")
+            refusal(call, status, word, "", secrets)
         } else {
-            refusal("", text::cut(word, 500))
+            refusal(call, status, "", text::cut(word, 500), secrets)
         }
     });
     SalesforceError::Refused(Box::new(refusal))

@@ -22,9 +22,9 @@ pub(crate) const ENTRIES: usize = 20_002;
 pub struct AsyncId(String);
 
 impl AsyncId {
-    /// From a stored text or an answer: 15 or 18 ASCII letters and digits.
+    /// From a stored text or an answer: 18 ASCII letters and digits, the one form that the API's schema allows.
     pub fn new(text: &str) -> Option<Self> {
-        let fits = matches!(text.len(), 15 | 18) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let fits = text.len() == 18 && text.bytes().all(|b| b.is_ascii_alphanumeric());
         fits.then(|| Self(text.to_owned()))
     }
 
@@ -80,6 +80,14 @@ impl RetrieveRequest {
             ],
         )]
     }
+}
+
+/// The arguments of a checkRetrieveStatus call.
+pub(crate) fn status_arguments(id: &AsyncId, include_zip: &str) -> Vec<Part> {
+    vec![
+        Part::leaf("asyncProcessId", id.as_str()),
+        Part::leaf("includeZip", include_zip),
+    ]
 }
 
 /// A warning of a retrieve that succeeded; [`crate::read_message`] reads its words.

@@ -22,7 +22,7 @@ use tokio_util::io::StreamReader;
 use self::metered::Metered;
 pub(crate) use self::{
     metered::Slot,
-    subtree::Subtree,
+    subtree::{ELEMENT_BYTES, Subtree},
     write::{Part, request},
 };
 use crate::{
@@ -408,3 +408,7 @@ pub(crate) async fn refused(mut incoming: Incoming, secrets: &[&SecretString]) -
 #[cfg(test)]
 #[path = "soap_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "soap/schema_tests.rs"]
+mod schema_tests;

@@ -1,7 +1,7 @@
 //! The one table that says what an answer of Salesforce means.
 //!
 //! `verdicts.toml` has the rows in the order of decision: our own findings (network, limits, broken answers), web
-//! pages, the token endpoint, codes of REST, SOAP and failed retrieves, and at last the bare HTTP status. The first
+//! pages, the token endpoint, failed Bulk jobs, codes of REST, SOAP and failed retrieves, and at last the bare HTTP status. The first
 //! row that fits decides. The code inside an `UNKNOWN_EXCEPTION` is looked up before the wrapper. What no row fits
 //! is tried again a few times and then reported as `salesforce_unexpected`, with all that was said.
 
@@ -64,6 +64,7 @@ enum Stage {
     Own,
     Page,
     Token,
+    Bulk,
     Code,
     Status,
     Message,
@@ -197,28 +198,28 @@ fn refused(refusal: &Refusal) -> Option<Ruling> {
     let ask = |stage, code| {
         look_up(&Question {
             stage,
-            // A retrieve that failed is no stumble of the poll that brought the news.
-            call: (refusal.speaker != Speaker::Retrieve).then_some(refusal.call),
+            // A job that failed is no stumble of the poll that brought the news.
+            call: (!refusal.is_result()).then_some(refusal.call),
             code,
             text: &refusal.text,
             status: refusal.status,
         })
     };
-    let stage = match refusal.speaker {
-        Speaker::Token => Stage::Token,
-        Speaker::Rest | Speaker::Soap | Speaker::Retrieve => Stage::Code,
+    let stages: &[Stage] = match refusal.speaker {
+        Speaker::Token => &[Stage::Token],
+        Speaker::Bulk => &[Stage::Bulk, Stage::Code],
+        Speaker::Rest | Speaker::Soap | Speaker::Retrieve => &[Stage::Code],
     };
-    refusal
-        .nested
-        .as_deref()
-        .and_then(|nested| ask(stage, nested))
-        .or_else(|| ask(stage, &refusal.code))
-        .or_else(|| {
-            // A retrieve's result travels in a good answer: its status says nothing.
-            (refusal.speaker != Speaker::Retrieve)
-                .then(|| ask(Stage::Status, ""))
-                .flatten()
-        })
+    let by_code = |stage: &Stage| {
+        let nested = refusal.nested.as_deref();
+        nested
+            .and_then(|nested| ask(*stage, nested))
+            .or_else(|| ask(*stage, &refusal.code))
+    };
+    stages.iter().find_map(by_code).or_else(|| {
+        // The result of a job travels in a good answer: its status says nothing.
+        (!refusal.is_result()).then(|| ask(Stage::Status, "")).flatten()
+    })
 }
 
 impl SalesforceError {
@@ -253,6 +254,8 @@ impl SalesforceError {
             Self::TokenStore(_) => "token_store",
             Self::Settings(_) => "settings",
             Self::Abandoned { .. } => "abandoned",
+            Self::TooManyRows { .. } => "too_many_rows",
+            Self::BulkTooSlow { .. } => "bulk_too_slow",
         }
     }
 

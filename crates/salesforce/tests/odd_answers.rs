@@ -5,6 +5,11 @@
     reason = "a test whose setting cannot be built must fail"
 )]
 
+#[path = "odd_answers/fleet.rs"]
+mod fleet;
+#[path = "odd_answers/rest.rs"]
+mod rest;
+
 use std::{
     collections::VecDeque,
     io::{Read, Write},
@@ -19,7 +24,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{Response, Uri},
+    http::{self, HeaderMap, Response, Uri},
 };
 use flate2::{Compression, write::GzEncoder};
 use futures::{StreamExt, future::BoxFuture, stream};
@@ -39,6 +44,7 @@ type Answer = Response<Body>;
 struct Server {
     answers: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    headers: Arc<Mutex<Vec<HeaderMap>>>,
 }
 
 struct Tokens {
@@ -85,8 +91,9 @@ async fn bench(answers: Vec<Answer>) -> Bench {
     server.answers.lock().unwrap().extend(answers);
     let app = Router::new()
         .fallback(
-            |State(server): State<Server>, uri: Uri, body: String| async move {
+            |State(server): State<Server>, uri: Uri, headers: HeaderMap, body: String| async move {
                 server.asked.lock().unwrap().push(format!("{uri} {body}"));
+                server.headers.lock().unwrap().push(headers);
                 server
                     .answers
                     .lock()

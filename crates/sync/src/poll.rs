@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use domain::{
-    Class, FailureCode, Kind, Lane, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold,
+    Actor, Class, FailureCode, Kind, Lane, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason,
+    fold,
 };
 use nightshift_domain as domain;
 use nightshift_jobs::{Step, StepCx};
@@ -64,15 +65,27 @@ pub(crate) fn async_id(text: &str) -> Result<AsyncId, Trouble> {
     AsyncId::new(text).ok_or_else(|| Trouble::internal("the job's retrieve id cannot be read"))
 }
 
-/// The retrieve goes on whatever happened to the question; only what needs a person ends it.
+/// The retrieve goes on whatever happened to the question.
 fn not_answered(cx: &mut StepCx<'_, SyncContext>, error: &SalesforceError) -> Result<Outcome, StepError> {
-    let answer = error.step_error();
-    match answer.verdict {
-        Verdict::Retry { .. } => {
-            tracing::info!(org.id = %cx.org, "a poll got no answer: {}", answer.message);
-            Ok(wait(cx, WaitReason::SalesforceInProgress, None))
-        }
-        _ => Err(answer),
+    if is_for_the_machinery(error) {
+        return Err(error.step_error());
+    }
+    tracing::info!(org.id = %cx.org, "a poll got no answer: {error}");
+    Ok(wait(cx, WaitReason::SalesforceInProgress, None))
+}
+
+/// Whether an error of the question is more than a question lost: a wait with a reason and a time of its own, or a
+/// connection that a person must mend before anything can be asked. To halve or to leave out is an answer to a retrieve
+/// that failed, never to a poll that did; and what is our own fault or nobody's may be over at the next look.
+fn is_for_the_machinery(error: &SalesforceError) -> bool {
+    let ruling = error.ruling();
+    match ruling.ruled {
+        Ruled::Step(Verdict::Wait { .. } | Verdict::Reauthenticate) => true,
+        Ruled::Step(Verdict::Permanent) => matches!(
+            ruling.code.entry().who_acts,
+            Actor::Administrator | Actor::Operator
+        ),
+        Ruled::Step(Verdict::Retry { .. }) | Ruled::Split | Ruled::LeaveOut(_) => false,
     }
 }
 
@@ -241,4 +254,61 @@ pub(crate) async fn stage_culprits(
         cx.staging.left_out(&left_out).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nightshift_salesforce::{CallKind, Refusal, Speaker};
+
+    use super::*;
+
+    fn refused(status: u16, code: &str, text: &str) -> SalesforceError {
+        SalesforceError::Refused(Box::new(Refusal {
+            call: CallKind::Poll,
+            speaker: Speaker::Soap,
+            status,
+            code: code.to_owned(),
+            text: text.to_owned(),
+            nested: None,
+            error_id: None,
+            stack: None,
+        }))
+    }
+
+    #[test]
+    fn an_error_while_polling_never_ends_the_retrieve() {
+        for (status, code) in [
+            (500, "LIMIT_EXCEEDED"),
+            (500, "EXCEEDED_ID_LIMIT"),
+            (500, "INSUFFICIENT_ACCESS"),
+            (500, "INVALID_TYPE"),
+            (500, "INVALID_FIELD"),
+            (404, "NOT_FOUND"),
+            (500, "UNSUPPORTED_API_VERSION"),
+            (405, "METHOD_NOT_ALLOWED"),
+            (409, ""),
+            (414, ""),
+            (501, "BRAND_NEW"),
+        ] {
+            let error = refused(status, code, "");
+            assert!(!is_for_the_machinery(&error), "{error}: {:?}", error.ruling());
+        }
+    }
+
+    #[test]
+    fn what_keeps_every_question_from_being_asked_is_told_at_once() {
+        let needs =
+            "use of the Metadata API requires a user with the ModifyAllData or ModifyMetadata permissions";
+        for error in [
+            refused(403, "API_DISABLED_FOR_ORG", ""),
+            refused(500, "INSUFFICIENT_ACCESS", needs),
+            refused(500, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", ""),
+            SalesforceError::JwtToken,
+            // waits with a time of their own
+            refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."),
+            refused(503, "", ""),
+        ] {
+            assert!(is_for_the_machinery(&error), "{error}");
+        }
+    }
 }

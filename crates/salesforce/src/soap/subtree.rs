@@ -9,7 +9,7 @@ use super::{Envelope, Piece, metered};
 use crate::error::{SalesforceError, XmlFault};
 
 /// Largest element that is taken out, in bytes.
-const BYTES: usize = 8 * metered::EVENT_BYTES;
+pub const ELEMENT_BYTES: usize = 8 * metered::EVENT_BYTES;
 
 /// An element that was taken out.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Envelope {
                     None => break,
                 },
             }
-            if tree.xml.len() > BYTES {
+            if tree.xml.len() > ELEMENT_BYTES {
                 return Err(self.malformed(XmlFault::TooLarge));
             }
         }

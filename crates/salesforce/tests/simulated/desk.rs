@@ -99,7 +99,7 @@ impl Desk {
             idle_timeout: Duration::from_millis(800),
             ..HttpSettings::default()
         };
-        http.limits.rest.first_byte = Duration::from_millis(800);
+        http.limits.rest.first_byte = Duration::from_secs(3);
         let salesforce = Salesforce::new(Http::new(http).unwrap(), HostPolicy::new(["127.0.0.1"]));
         let tokens = Arc::new(Tokens {
             oauth: salesforce.oauth(),

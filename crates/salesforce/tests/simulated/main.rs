@@ -8,7 +8,9 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod bulk;
 mod desk;
+mod queries;
 mod reads;
 mod retrieves;
 mod tokens;

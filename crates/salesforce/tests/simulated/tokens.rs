@@ -178,7 +178,7 @@ async fn what_the_token_endpoint_refuses_has_the_code_of_whoever_can_mend_it() {
             "invalid_grant",
             "invalid login hours",
             FailureCode::LoginHours,
-            "permanent",
+            "wait",
         ),
         (
             "invalid_app_access",

@@ -4,20 +4,18 @@
 //! bytes. A digest is only compared with the digest of an earlier night, never with a file: what a zip holds is for
 //! retrieves alone to say. Reading is no more than a saving: what could not be read is retrieved, and nothing fails.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::ComponentKey;
 use futures::{StreamExt, stream};
 use nightshift_domain as domain;
 use nightshift_jobs::StepCx;
 use nightshift_metadata::{Dated, TypeInfo, parse_file, registry};
-use nightshift_salesforce::{Client, SalesforceError};
+use nightshift_salesforce::{Client, ReadRequest, SalesforceError};
 use nightshift_store::dictionary::DeltaRow;
 
 use crate::{context::SyncContext, trouble::Trouble};
 
-/// Members that one call reads: Salesforce's bound for the types that are compared so.
-const MEMBERS: usize = 200;
 /// After so many refused calls the rest of the night is not read.
 const REFUSALS: u32 = 3;
 
@@ -57,7 +55,7 @@ impl<'a> Digests<'a> {
         // made before the first is awaited: a closure over borrowed names is not `Send` enough for the step
         let calls: Vec<_> = questions(page)
             .into_iter()
-            .map(|(info, names)| ask(self.client, info, names))
+            .map(|(info, request)| ask(self.client, info, request))
             .collect();
         let mut answers = stream::iter(calls).buffer_unordered(at_a_time);
         while self.refusals_left > 0
@@ -80,29 +78,32 @@ impl<'a> Digests<'a> {
     }
 }
 
-/// The members of a page that are compared by digests, as many together as one call reads.
-fn questions(page: &[DeltaRow]) -> Vec<(&'static TypeInfo, Vec<&str>)> {
-    let mut questions: Vec<(&TypeInfo, Vec<&str>)> = Vec::new();
+/// The members of a page that are compared by digests, in as many calls as they need.
+fn questions(page: &[DeltaRow]) -> Vec<(&'static TypeInfo, ReadRequest<'_>)> {
+    let mut names: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
     for row in page {
         let info = registry().by_name(&row.entry.key.type_name);
-        let Some(info) = info.filter(|info| info.dated == Dated::ByReading) else {
-            continue;
-        };
-        let name = row.entry.full_name.as_str();
-        match questions.last_mut() {
-            Some((of, names)) if of.name == info.name && names.len() < MEMBERS => names.push(name),
-            _ => questions.push((info, vec![name])),
+        if let Some(info) = info.filter(|info| info.dated == Dated::ByReading) {
+            names.entry(info.name).or_default().push(&row.entry.full_name);
         }
     }
-    questions
+    let of_type = |(type_name, names): (&'static str, Vec<_>)| {
+        let info = registry().by_name(type_name)?;
+        Some(
+            ReadRequest::cut(type_name, &names)
+                .into_iter()
+                .map(move |request| (info, request)),
+        )
+    };
+    names.into_iter().filter_map(of_type).flatten().collect()
 }
 
 async fn ask(
     client: &Client,
     info: &TypeInfo,
-    names: Vec<&str>,
+    request: ReadRequest<'_>,
 ) -> Result<Vec<(ComponentKey, [u8; 32])>, SalesforceError> {
-    let mut reading = client.read_metadata(info.name, &names).await?;
+    let mut reading = client.read_metadata(&request).await?;
     let mut digests = Vec::new();
     while let Some(record) = reading.next().await? {
         if let Ok(parsed) = parse_file(info, &record.full_name, record.xml.as_bytes()) {
@@ -147,7 +148,10 @@ mod tests {
     fn only_members_that_are_compared_by_digests_are_read_and_no_call_is_too_large() {
         let mut page = vec![row("ApexClass", "A"), row("Settings", "S")];
         page.extend((0..450).map(|n| row("CustomMetadata", &format!("Setting.{n}"))));
-        let sizes: Vec<usize> = questions(&page).iter().map(|(_, names)| names.len()).collect();
+        let sizes: Vec<usize> = questions(&page)
+            .iter()
+            .map(|(_, request)| request.names().len())
+            .collect();
         assert_eq!(sizes, [200, 200, 50]);
         assert!(
             questions(&page)

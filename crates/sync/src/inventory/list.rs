@@ -168,30 +168,30 @@ async fn list(
         .chain(alone.into_iter().map(|query| vec![query]))
         .collect();
     let failed = call_all(cx, client, naming, calls, listed).await?;
-    let mut singly = Vec::new();
+    let mut parted = Vec::new();
     for (queries, error) in failed {
         if queries.len() > 1 {
             must_be_about_a_type(&error)?;
-            singly.extend(queries.into_iter().map(|query| vec![query]));
+            parted.push(queries);
         } else {
             note_failed(listed, &queries, &error)?;
         }
     }
-    let retried: Vec<String> = singly
-        .iter()
-        .flatten()
-        .map(|query| query.type_name.clone())
-        .collect();
+    let singly = parted.iter().flatten().map(|query| vec![query.clone()]).collect();
     let failed = call_all(cx, client, naming, singly, listed).await?;
     for (queries, error) in failed {
         note_failed(listed, &queries, &error)?;
     }
     // where a culprit was found the others are good company again; where none was, none is trusted together
-    if retried
-        .iter()
-        .all(|type_name| !listed.failed.contains_key(type_name))
-    {
-        listed.single.extend(retried);
+    for queries in parted {
+        let types = queries.into_iter().map(|query| query.type_name);
+        let types: Vec<String> = types.collect();
+        if !types
+            .iter()
+            .any(|type_name| listed.failed.contains_key(type_name))
+        {
+            listed.single.extend(types);
+        }
     }
     Ok(())
 }

@@ -1,13 +1,57 @@
-//! Members as readMetadata answers them: each in full, without files.
+//! readMetadata: members in full, without files: what is in them tonight, and which of a failed retrieve is to blame.
 //!
-//! A reading streams: [`Reading::next`] hands out a record as soon as it came. A member that is not there, or that this
-//! user may not see, is an empty record without a name, which is passed over. What a record means is left to
-//! `metadata`.
+//! Salesforce takes a few names a call ([`ReadRequest::cut`]). A reading streams: [`Reading::next`] hands out a record
+//! as soon as it came. A member that is not there, or that this user may not see, is an empty record without a name,
+//! which is passed over. What a record means is left to `metadata`.
 
 use crate::{
     error::SalesforceError,
-    soap::{Envelope, Nil, Subtree},
+    soap::{ELEMENT_BYTES, Envelope, Nil, Part, Subtree},
 };
+
+/// Most names of one call.
+const NAMES: usize = 10;
+/// The same for types whose members are small (Metadata API Developer Guide, readMetadata; not seen on a real org).
+const NAMES_OF_SMALL: usize = 200;
+const SMALL: [&str; 2] = ["CustomMetadata", "CustomApplication"];
+
+/// Names of one type that fit one call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadRequest<'n> {
+    type_name: &'n str,
+    names: Vec<&'n str>,
+}
+
+impl<'n> ReadRequest<'n> {
+    /// Cuts names, in their order and as Salesforce sent them, into as many calls as they need.
+    pub fn cut(type_name: &'n str, names: &[&'n str]) -> Vec<Self> {
+        let most = if SMALL.contains(&type_name) {
+            NAMES_OF_SMALL
+        } else {
+            NAMES
+        };
+        let request = |names: &[&'n str]| Self {
+            type_name,
+            names: names.to_vec(),
+        };
+        names.chunks(most).map(request).collect()
+    }
+
+    /// What is asked for, at least one.
+    pub fn names(&self) -> &[&'n str] {
+        &self.names
+    }
+
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let names = self.names.iter().map(|name| Part::leaf("fullNames", *name));
+        std::iter::once(Part::leaf("type", self.type_name))
+            .chain(names)
+            .collect()
+    }
+}
+
+/// Largest record, in bytes of its XML.
+pub const READ_RECORD_BYTES: usize = ELEMENT_BYTES;
 
 /// One member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +95,15 @@ impl Reading {
             }
         }
         Ok(None)
+    }
+
+    /// All records: for callers that asked for few.
+    pub async fn collect(mut self) -> Result<Vec<Record>, SalesforceError> {
+        let mut all = Vec::new();
+        while let Some(record) = self.next().await? {
+            all.push(record);
+        }
+        Ok(all)
     }
 }
 
@@ -117,6 +170,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_call_has_more_names_than_it_may_and_none_is_lost(names in prop::collection::vec(".{1,9}", 0..450)) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            for (type_name, most) in [("Layout", 10), ("CustomMetadata", 200)] {
+                let requests = ReadRequest::cut(type_name, &names);
+                prop_assert!(requests.iter().all(|request| (1..=most).contains(&request.names().len())));
+                let all: Vec<&str> = requests.iter().flat_map(|request| request.names().to_vec()).collect();
+                prop_assert_eq!(&all, &names);
+            }
+        }
+
         #[test]
         fn a_reading_is_the_same_wherever_its_bytes_are_cut(cuts in prop::collection::vec(0_usize..4_000, 0..8)) {
             let result = format!("<result>{RECORD}<records xsi:nil=\"true\"/>{RECORD}</result>");

@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use nightshift_connections::{NewConnection, Tokens, connect};
-use nightshift_domain::{OrgId, Verdict};
+use nightshift_connections::{Grant, NewConnection, Tokens, connect};
+use nightshift_domain::{FailureCode, OrgId, Verdict};
 use nightshift_salesforce::{
     ApiVersion, CallCounter, HostPolicy, Http, HttpSettings, Salesforce, Session, TokenError,
     TokenGeneration, TokenSource,
@@ -15,7 +15,7 @@ use nightshift_salesforce::{
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec, Simulator, SimulatorSettings};
 use nightshift_store::{
     Store,
-    connections::{Begun, Refresh},
+    connections::{Begun, Refresh, RefreshFailure},
 };
 use nightshift_testkit::TestDb;
 use secrecy::ExposeSecret;
@@ -51,7 +51,7 @@ impl Desk {
             login_url: simulator.base_url(),
             client_id: access.client_id,
             client_secret: access.client_secret.map(Into::into),
-            refresh_token: access.refresh_token.into(),
+            grant: Grant::RefreshToken(access.refresh_token.into()),
             time_zone: None,
         };
         let org = connect(&store, &salesforce, connection, None, &mut rand::rng())
@@ -197,7 +197,9 @@ async fn b61_a_rotated_token_that_dies_with_its_worker_needs_a_person_and_is_sai
     let Err(TokenError::Salesforce(refused)) = newer_than(&tokens, org, stale).await else {
         panic!("Salesforce has taken the token back")
     };
-    assert_eq!(refused.step_error().verdict, Verdict::Reauthenticate, "{refused}");
+    let answer = refused.step_error();
+    assert_eq!(answer.verdict, Verdict::Reauthenticate, "{refused}");
+    assert_eq!(answer.code, FailureCode::TokenAnswerLost, "{refused}");
     assert_eq!(
         desk.store.orgs().show(org).await.unwrap().state(),
         "needs_authentication"
@@ -210,7 +212,7 @@ async fn b59_a_worker_that_slept_through_its_refresh_frees_nobody_elses() {
     let gives_back = async |refresh| {
         desk.store
             .connections()
-            .fail_refresh(refresh, None)
+            .fail_refresh(refresh, RefreshFailure::PassesByItself)
             .await
             .unwrap();
     };

@@ -1,4 +1,4 @@
-//! Reads a Salesforce org: OAuth refresh, a little REST, and the Metadata API over SOAP.
+//! Reads a Salesforce org: OAuth, a little REST, and the Metadata API over SOAP.
 //!
 //! It exists so that everything Salesforce may answer becomes either a typed value or a [`SalesforceError`] with a
 //! verdict from one table. It cannot write to an org: [`operations::ALL`] names every call it can make, and a test
@@ -11,6 +11,7 @@ mod error;
 mod hosts;
 mod http;
 mod listing;
+mod network;
 mod oauth;
 pub mod operations;
 mod rest;
@@ -26,9 +27,13 @@ pub use client::{Client, Salesforce};
 pub use counter::{CallCounter, CallKind};
 pub use error::{Broken, Expected, Refusal, SalesforceError, Speaker, Waited, XmlFault};
 pub use hosts::{HostFault, HostPolicy};
-pub use http::{CallLimits, Http, HttpSettings, MIB, Proxy};
+pub use http::{CallLimits, Http, HttpSettings, MIB};
 pub use listing::{ListQuery, Listing, RawListing};
-pub use oauth::{OAuth, RefreshRequest, TokenAnswer};
+pub use network::{PROXY_FORM, Proxy};
+pub use oauth::{
+    App, Claims, CodeVerifier, Drawn, Grant, KeyFault, LoginState, OAuth, TokenAnswer, assertion, audience,
+    authorize_url,
+};
 pub use rest::{ApiUsage, Describe, DescribedType, Identity, Limit, Limits, Organization, User};
 pub use retrieve::{
     AsyncId, RetrieveFailure, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes,

@@ -1,8 +1,15 @@
-//! The refresh-token flow: a refresh token becomes an access token.
+//! The token endpoint: a grant becomes an access token, and a token is given back.
 //!
 //! One request, one answer, no decision about when: with rotation the old refresh token dies with the call, so who may
 //! call, and that the new one is stored before anything else, is left to `connections`. The answer also says who
-//! answers (organization id) and where the org lives now (instance URL).
+//! answers (organization id) and where the org lives now (instance URL). How a grant is come by stands in `oauth/web.rs`
+//! (a person allows the app) and `oauth/assertion.rs` (the app's own key).
+
+mod assertion;
+mod web;
+
+pub use assertion::{Claims, KeyFault, assertion, audience};
+pub use web::{CodeVerifier, Drawn, LoginState, authorize_url};
 
 use jiff::Timestamp;
 use nightshift_domain::OrganizationId;
@@ -27,18 +34,77 @@ pub struct OAuth {
     hosts: HostPolicy,
 }
 
-/// What a refresh needs.
+/// The app that asks, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct RefreshRequest<'a> {
+pub struct App<'a> {
     /// The org's My Domain or instance, or the login host.
     pub address: &'a Url,
     /// Of the app.
     pub client_id: &'a str,
     /// Of the app, where it wants one.
     pub client_secret: Option<&'a SecretString>,
-    /// Good for one call where the app rotates it.
-    pub refresh_token: &'a SecretString,
 }
+
+/// For what a token is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Grant<'a> {
+    /// Good for one call where the app rotates it.
+    RefreshToken(&'a SecretString),
+    /// A person allowed the app just now.
+    Code {
+        /// Good once, for some minutes.
+        code: &'a SecretString,
+        /// Byte for byte as it was asked with.
+        redirect_uri: &'a str,
+        /// What was hashed for the question.
+        verifier: &'a CodeVerifier,
+    },
+    /// Signed with the app's key: see [`assertion`].
+    Assertion(&'a SecretString),
+    /// The app itself, by its secret.
+    ClientCredentials,
+}
+
+impl<'a> Grant<'a> {
+    /// The fields of the form, and which of them are secret.
+    fn form(self, app: &App<'a>) -> (Vec<(&'static str, &'a str)>, Vec<&'a SecretString>) {
+        let mut form = vec![("client_id", app.client_id)];
+        let mut secrets = Vec::new();
+        let secret = |name, secret: &'a SecretString| (name, secret.expose_secret());
+        match self {
+            Self::RefreshToken(token) => {
+                form.extend([("grant_type", "refresh_token"), secret("refresh_token", token)]);
+                secrets.push(token);
+            }
+            Self::Code {
+                code,
+                redirect_uri,
+                verifier,
+            } => {
+                form.extend([
+                    ("grant_type", "authorization_code"),
+                    secret("code", code),
+                    ("redirect_uri", redirect_uri),
+                    secret("code_verifier", verifier.secret()),
+                ]);
+                secrets.extend([code, verifier.secret()]);
+            }
+            Self::Assertion(assertion) => {
+                // it names the app itself, and the key stands for the secret
+                form = vec![("grant_type", JWT_BEARER), secret("assertion", assertion)];
+                return (form, vec![assertion]);
+            }
+            Self::ClientCredentials => form.push(("grant_type", "client_credentials")),
+        }
+        if let Some(of_app) = app.client_secret {
+            form.push(secret("client_secret", of_app));
+            secrets.push(of_app);
+        }
+        (form, secrets)
+    }
+}
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -55,6 +121,13 @@ pub struct TokenAnswer {
     pub user_id: String,
     /// When Salesforce issued it, by its own clock.
     pub issued_at: Option<Timestamp>,
+}
+
+impl TokenAnswer {
+    /// Whether it is a token that the Metadata API refuses. What else came (a rotated refresh token) must be kept even so.
+    pub fn is_jwt(&self) -> bool {
+        is_jwt(&self.access_token)
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,40 +151,17 @@ impl OAuth {
         Self { http, hosts }
     }
 
-    /// Refreshes. Exactly one request; counted on `calls` as `token`.
-    pub async fn refresh(
+    /// Gives a token for a grant. Exactly one request; counted on `calls` as `token`.
+    pub async fn token(
         &self,
-        request: &RefreshRequest<'_>,
+        app: &App<'_>,
+        grant: Grant<'_>,
         calls: &CallCounter,
     ) -> Result<TokenAnswer, SalesforceError> {
-        let call = CallKind::Token;
-        self.hosts
-            .check(request.address)
-            .map_err(|fault| SalesforceError::Host { call, fault })?;
-        let mut form = vec![
-            ("grant_type", "refresh_token"),
-            ("client_id", request.client_id),
-            ("refresh_token", request.refresh_token.expose_secret()),
-        ];
-        let mut secrets = vec![request.refresh_token];
-        if let Some(secret) = request.client_secret {
-            form.push(("client_secret", secret.expose_secret()));
-            secrets.push(secret);
-        }
-        let mut url = request.address.clone();
-        url.set_path(operations::TOKEN_PATH);
-        url.set_query(None);
-        let post = self
-            .http
-            .client()
-            .post(url)
-            .form(&form)
-            .header("accept", "application/json");
-        let mut incoming = self.http.send(call, post, calls).await?;
-        incoming.refuse_page(&secrets).await?;
-        if incoming.status != 200 {
-            return Err(refused(&mut incoming, &secrets).await);
-        }
+        let (form, secrets) = grant.form(app);
+        let mut incoming = self
+            .post(app.address, operations::TOKEN_PATH, &form, &secrets, calls)
+            .await?;
         let mut body = incoming.body.bytes().await?;
         let answer = serde_json::from_slice::<Answer>(&body);
         let answer = match answer {
@@ -122,12 +172,55 @@ impl OAuth {
         answer
     }
 
+    /// Gives a token back: a refresh token with all that came of it, or an access token. Exactly one request.
+    pub async fn revoke(
+        &self,
+        address: &Url,
+        token: &SecretString,
+        calls: &CallCounter,
+    ) -> Result<(), SalesforceError> {
+        let form = [("token", token.expose_secret())];
+        self.post(address, operations::REVOKE_PATH, &form, &[token], calls)
+            .await
+            .map(drop)
+    }
+
+    async fn post(
+        &self,
+        address: &Url,
+        path: &str,
+        form: &[(&str, &str)],
+        secrets: &[&SecretString],
+        calls: &CallCounter,
+    ) -> Result<Incoming, SalesforceError> {
+        let call = CallKind::Token;
+        self.hosts
+            .check(address)
+            .map_err(|fault| SalesforceError::Host { call, fault })?;
+        let mut url = address.clone();
+        url.set_path(path);
+        url.set_query(None);
+        let post = self
+            .http
+            .client()
+            .post(url)
+            .form(form)
+            .header("accept", "application/json");
+        let mut incoming = self.http.send(call, post, calls).await?;
+        if incoming.status == 200 && path == operations::REVOKE_PATH {
+            return Ok(incoming);
+        }
+        incoming.refuse_page(secrets).await?;
+        if incoming.status == 200 {
+            Ok(incoming)
+        } else {
+            Err(refused(&mut incoming, secrets).await)
+        }
+    }
+
     fn read(&self, incoming: &Incoming, answer: Answer) -> Result<TokenAnswer, SalesforceError> {
         let call = CallKind::Token;
         let access_token = SecretString::from(answer.access_token);
-        if is_jwt(&access_token) {
-            return Err(SalesforceError::JwtToken);
-        }
         let mut ends = answer.id.rsplit('/');
         let (user_id, organization_id) = (ends.next().unwrap_or(""), ends.next().unwrap_or(""));
         let organization_id = organization_id
@@ -156,6 +249,8 @@ async fn refused(incoming: &mut Incoming, secrets: &[&SecretString]) -> Salesfor
     let body = incoming.body.head().await;
     let (code, words) = match serde_json::from_slice::<Failure>(&body) {
         Ok(failure) => (failure.error, failure.error_description),
+        // what will not be given back is said as a form
+        Err(_) if body.starts_with(b"error=") => in_form(&body),
         Err(_) => (String::new(), String::from_utf8_lossy(&body).into_owned()),
     };
     let words = text::keep(&words, text::KEPT, secrets);
@@ -166,4 +261,12 @@ async fn refused(incoming: &mut Incoming, secrets: &[&SecretString]) -> Salesfor
         &text::keep(&code, 100, secrets),
         &words,
     )))
+}
+
+fn in_form(body: &[u8]) -> (String, String) {
+    let field = |name: &str| {
+        let found = url::form_urlencoded::parse(body).find(|(key, _)| key == name);
+        found.map_or_else(String::new, |(_, value)| value.into_owned())
+    };
+    (field("error"), field("error_description"))
 }

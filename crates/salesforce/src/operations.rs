@@ -1,8 +1,13 @@
-//! Every call this crate can make. All of them read.
+//! Every call this crate can make. All of them read, but one, which gives a token of ours back.
 //!
 //! The list is data so that a test can compare it with the sources: no path and no SOAP operation may be written
-//! anywhere else, and none of them may be one that changes an org.
+//! anywhere else, and none of them may be one that changes an org. What [`GIVES_BACK`] names changes no more than our
+//! own way in.
 
+/// Where a person allows the app (opened in a browser, never called).
+pub(crate) const AUTHORIZE_PATH: &str = "/services/oauth2/authorize";
+/// Gives a token of ours back (POST): when an org is disconnected, or connected anew.
+pub(crate) const REVOKE_PATH: &str = "/services/oauth2/revoke";
 /// OAuth's token endpoint (POST).
 pub(crate) const TOKEN_PATH: &str = "/services/oauth2/token";
 /// Who this token is (GET).
@@ -12,8 +17,17 @@ pub(crate) const DATA_PATH: &str = "/services/data";
 /// The Metadata API (POST of a SOAP envelope).
 pub(crate) const METADATA_PATH: &str = "/services/Soap/m";
 
-/// The paths.
-pub const PATHS: [&str; 4] = [TOKEN_PATH, USERINFO_PATH, DATA_PATH, METADATA_PATH];
+/// The paths that read.
+pub const PATHS: [&str; 5] = [
+    AUTHORIZE_PATH,
+    TOKEN_PATH,
+    USERINFO_PATH,
+    DATA_PATH,
+    METADATA_PATH,
+];
+
+/// The one that ends a token of ours.
+pub const GIVES_BACK: [&str; 1] = [REVOKE_PATH];
 
 /// An operation of the Metadata API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

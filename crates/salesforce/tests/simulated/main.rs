@@ -9,7 +9,9 @@
 )]
 
 mod desk;
+mod grants;
 mod reads;
 mod retrieves;
+mod sessions;
 mod tokens;
 mod zips;

@@ -14,6 +14,7 @@ mod listing;
 mod network;
 mod oauth;
 pub mod operations;
+mod reach;
 mod rest;
 mod retrieve;
 mod session;

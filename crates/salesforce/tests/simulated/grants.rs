@@ -91,12 +91,6 @@ async fn a_person_who_says_no_comes_back_with_an_error() {
     assert!(state.is(&back["state"]) && !back.contains_key("code"));
 }
 
-/// The user of a simulated org, as its identity document names it.
-async fn username(desk: &Desk) -> String {
-    let id = desk.client.identity().await.unwrap().user_id;
-    desk.client.user(&id).await.unwrap().username.unwrap()
-}
-
 fn key() -> SecretString {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     pair.serialize_pem().into()
@@ -105,11 +99,13 @@ fn key() -> SecretString {
 #[tokio::test]
 async fn the_apps_key_opens_the_org_for_the_user_it_names() {
     let desk = Desk::acme().await;
-    let (key, user) = (key(), username(&desk).await);
+    let (key, user) = (key(), desk.access.username.clone());
     let login: Url = desk.access.instance_url.parse().unwrap();
     let address = audience(&login);
-    let signed = |username, audience, age| {
-        let now = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(age);
+    // by Salesforce's own clock, as ours is right too
+    let refreshed = desk.refresh(&desk.access.client_id, None, &desk.access.refresh_token);
+    let now = refreshed.await.unwrap().issued_at.unwrap();
+    let signed = |username, audience| {
         let claims = Claims {
             client_id: &desk.access.client_id,
             username,
@@ -120,16 +116,16 @@ async fn the_apps_key_opens_the_org_for_the_user_it_names() {
     };
     let app = &desk.access.client_id;
     let given = desk
-        .asks(app, None, Grant::Assertion(&signed(&user, &address, 0)))
+        .asks(app, None, Grant::Assertion(&signed(&user, &address)))
         .await
         .unwrap();
     assert_eq!(given.organization_id.as_str(), desk.access.organization_id);
     assert!(given.refresh_token.is_none());
-    for (username, to, age, expected) in [
-        ("nobody@x.test", address.as_str(), 0, FailureCode::AppNotApproved),
-        (&user, "https://elsewhere.test", 0, FailureCode::AppMisconfigured),
+    for (username, to, expected) in [
+        ("nobody@x.test", address.as_str(), FailureCode::AppNotApproved),
+        (&user, "https://elsewhere.test", FailureCode::AppMisconfigured),
     ] {
-        let grant = signed(username, to, age);
+        let grant = signed(username, to);
         let refused = desk.asks(app, None, Grant::Assertion(&grant)).await.unwrap_err();
         assert_eq!(
             (code(&refused), act(&refused)),

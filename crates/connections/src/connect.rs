@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use nightshift_salesforce::{
-    ApiVersion, App, CallCounter, Organization, Salesforce, SalesforceError, Session, TokenAnswer,
+    ApiVersion, App, CallCounter, CallKind, Organization, Salesforce, SalesforceError, Session, TokenAnswer,
     TokenError, TokenGeneration, TokenSource,
 };
 use nightshift_store::{Grant, Store, orgs::NewOrg};
@@ -114,6 +114,11 @@ pub(crate) async fn prove(
     if answer.is_jwt() {
         return Err(SalesforceError::JwtToken.into());
     }
+    let call = CallKind::Token;
+    salesforce
+        .hosts()
+        .check(&answer.instance_url)
+        .map_err(|fault| SalesforceError::Host { call, fault })?;
     Ok(answer)
 }
 

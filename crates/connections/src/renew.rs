@@ -99,8 +99,7 @@ pub async fn disconnect(
     salesforce: &Salesforce,
     org: &OrgRow,
 ) -> Result<GivenBack, ConnectError> {
-    let before = store.connections().show(org.id).await?;
-    store.connections().disconnect(org.id).await?;
+    let before = store.connections().disconnect(org.id).await?;
     let token = match &before.grant {
         Some(Grant::RefreshToken(token)) => Some(token),
         _ => before.access_token.as_ref(),

@@ -166,8 +166,7 @@ fn may_have_been_answered(error: &SalesforceError) -> bool {
         SalesforceError::Refused(refusal) => refusal.status >= 500,
         SalesforceError::Page { .. }
         | SalesforceError::Unexpected { .. }
-        | SalesforceError::BodyTooLarge { .. }
-        | SalesforceError::Host { .. } => true,
+        | SalesforceError::BodyTooLarge { .. } => true,
         _ => false,
     }
 }

@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use nightshift_connections::Tokens;
 use nightshift_jobs::Machine;
 use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
-use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Proxy, Salesforce};
+use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Proxy, Salesforce, SalesforceError};
 use nightshift_store::{Keyring, Store, StoreError, StoreSettings};
 use nightshift_sync::SyncContext;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{config::Settings, error::CommandError};
+use crate::{
+    config::{ConfigError, Settings},
+    error::CommandError,
+};
 
 /// A secret setting that has no default.
 fn needed<'a>(
@@ -85,6 +88,13 @@ pub fn salesforce(settings: &Settings) -> Result<Salesforce, CommandError> {
         proxy: proxy(of.proxy.as_ref(), &of.no_proxy),
         authorities: authorities(&of.ca_file)?,
         ..HttpSettings::default()
+    });
+    let http = http.map_err(|error| match error {
+        SalesforceError::Settings(reason) => CommandError::Config(ConfigError::BadValue {
+            key: "salesforce".to_owned(),
+            reason,
+        }),
+        error => error.into(),
     })?;
     Ok(Salesforce::new(http, HostPolicy::new(&of.allowed_hosts)))
 }

@@ -52,7 +52,8 @@ pub(crate) fn prepare(
 
 fn at(url: &SecretString, except: &[String]) -> Result<reqwest::Proxy, SalesforceError> {
     // the fault is named without the address, which may hold a password
-    let unusable = || SalesforceError::Settings(format!("the proxy's address is not like {PROXY_FORM}"));
+    let unusable =
+        || SalesforceError::Settings(format!("salesforce.proxy is not like {PROXY_FORM}, and not none"));
     let url: Url = url.expose_secret().trim().parse().map_err(|_| unusable())?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(unusable());
@@ -62,7 +63,7 @@ fn at(url: &SecretString, except: &[String]) -> Result<reqwest::Proxy, Salesforc
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, SalesforceError> {
-    let unusable = |why: &str| SalesforceError::Settings(format!("the file of the private CA {why}"));
+    let unusable = |why: &str| SalesforceError::Settings(format!("the file of salesforce.ca_file {why}"));
     let found = Certificate::from_pem_bundle(pem).map_err(|_| unusable("is no PEM"))?;
     if found.is_empty() {
         return Err(unusable(

@@ -20,7 +20,7 @@ use url::Url;
 use crate::{
     counter::{CallCounter, CallKind},
     error::{Expected, Refusal, SalesforceError, Speaker},
-    hosts::HostPolicy,
+    hosts::{HostPolicy, origin},
     http::{Http, Incoming},
     operations,
     session::is_jwt,
@@ -113,7 +113,8 @@ pub struct TokenAnswer {
     pub access_token: SecretString,
     /// Replaces the one that was used; store it before the access token is used. `None`: the old one stays good.
     pub refresh_token: Option<SecretString>,
-    /// Where the org lives now: scheme, host and port; checked against the host policy.
+    /// Where the org lives now: scheme, host and port. Not checked yet: a rotated token must be kept wherever the org is
+    /// said to live, and each call checks before it sends anything there.
     pub instance_url: Url,
     /// Who answers.
     pub organization_id: OrganizationId,
@@ -165,7 +166,7 @@ impl OAuth {
         let mut body = incoming.body.bytes().await?;
         let answer = serde_json::from_slice::<Answer>(&body);
         let answer = match answer {
-            Ok(answer) => self.read(&incoming, answer),
+            Ok(answer) => read(&incoming, answer),
             Err(_) => Err(incoming.unexpected(Expected::Json, &body, &secrets)),
         };
         body.zeroize();
@@ -217,32 +218,30 @@ impl OAuth {
             Err(refused(&mut incoming, secrets).await)
         }
     }
+}
 
-    fn read(&self, incoming: &Incoming, answer: Answer) -> Result<TokenAnswer, SalesforceError> {
-        let call = CallKind::Token;
-        let access_token = SecretString::from(answer.access_token);
-        let mut ends = answer.id.rsplit('/');
-        let (user_id, organization_id) = (ends.next().unwrap_or(""), ends.next().unwrap_or(""));
-        let organization_id = organization_id
-            .parse()
-            .map_err(|_| incoming.unexpected(Expected::OrganizationId, answer.id.as_bytes(), &[]))?;
-        let user_id = user_id.split('?').next().unwrap_or("").to_owned();
-        let instance_url = self
-            .hosts
-            .origin(&answer.instance_url)
-            .map_err(|fault| SalesforceError::Host { call, fault })?;
-        Ok(TokenAnswer {
-            access_token,
-            refresh_token: answer.refresh_token.map(SecretString::from),
-            instance_url,
-            organization_id,
-            user_id,
-            issued_at: answer
-                .issued_at
-                .and_then(|millis| millis.parse().ok())
-                .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
-        })
-    }
+fn read(incoming: &Incoming, answer: Answer) -> Result<TokenAnswer, SalesforceError> {
+    let mut ends = answer.id.rsplit('/');
+    let (user_id, organization_id) = (ends.next().unwrap_or(""), ends.next().unwrap_or(""));
+    let organization_id = organization_id
+        .parse()
+        .map_err(|_| incoming.unexpected(Expected::OrganizationId, answer.id.as_bytes(), &[]))?;
+    let user_id = user_id.split('?').next().unwrap_or("").to_owned();
+    let instance_url = answer
+        .instance_url
+        .parse()
+        .map_err(|_| incoming.unexpected(Expected::InstanceUrl, answer.instance_url.as_bytes(), &[]))?;
+    Ok(TokenAnswer {
+        access_token: answer.access_token.into(),
+        refresh_token: answer.refresh_token.map(SecretString::from),
+        instance_url: origin(instance_url),
+        organization_id,
+        user_id,
+        issued_at: answer
+            .issued_at
+            .and_then(|millis| millis.parse().ok())
+            .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+    })
 }
 
 async fn refused(incoming: &mut Incoming, secrets: &[&SecretString]) -> SalesforceError {

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use nightshift_domain::{FailureCode, OrgId};
 use secrecy::SecretString;
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 
 use super::Connections;
 use crate::{
@@ -47,12 +47,16 @@ impl Connections<'_> {
         .fetch_one(&self.store.pool)
         .await
         .map_err(at("connections.show"))?;
+        self.connection(org, &row)
+    }
+
+    fn connection(self, org: OrgId, row: &PgRow) -> Result<Connection, StoreError> {
         Ok(Connection {
             login_url: row.get("login_url"),
             client_id: row.get("client_id"),
-            client_secret: self.open(org, "client_secret", &row)?,
-            grant: grants::grant(&row, org, &self.store.keyring)?,
-            access_token: self.open(org, "access_token", &row)?,
+            client_secret: self.open(org, "client_secret", row)?,
+            grant: grants::grant(row, org, &self.store.keyring)?,
+            access_token: self.open(org, "access_token", row)?,
             unanswered_since: row
                 .get::<Option<Stamp>, _>("unanswered_since")
                 .map(|stamp| stamp.0),
@@ -97,8 +101,22 @@ impl Connections<'_> {
         Ok(())
     }
 
-    /// Forgets grant and tokens and fires no slots. An open sync meets [`super::Begun::Disconnected`] at its next call.
-    pub async fn disconnect(self, org: OrgId) -> Result<(), StoreError> {
+    /// Forgets all secrets, fires no slots, tries no night again; gives how the org was connected until now. An open sync
+    /// meets [`super::Begun::Disconnected`] at its next call.
+    pub async fn disconnect(self, org: OrgId) -> Result<Connection, StoreError> {
+        let mut tx = self.store.begin("connections.disconnect").await?;
+        // locked, so that no refresh puts another token between what is read here and what is forgotten below
+        let row = sqlx::query(
+            "-- connections.last
+            SELECT login_url, client_id, client_secret, access_token, unanswered_since, broken_with,
+                   grant_kind, refresh_token, jwt_username, jwt_audience, jwt_key
+              FROM org WHERE id = $1 FOR UPDATE",
+        )
+        .bind(org.uuid())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(at("connections.last"))?;
+        let until_now = self.connection(org, &row)?;
         sqlx::query(
             "-- connections.disconnect
             UPDATE org SET refresh_token = NULL, jwt_key = NULL, client_secret = NULL, access_token = NULL,
@@ -108,9 +126,18 @@ impl Connections<'_> {
         )
         .bind(org.uuid())
         .bind(FailureCode::OrgDisconnected.as_str())
-        .execute(&self.store.pool)
+        .execute(&mut *tx)
         .await
         .map_err(at("connections.disconnect"))?;
-        Ok(())
+        sqlx::query(
+            "-- nights.no_retry
+            UPDATE night SET retry_at = NULL WHERE org_id = $1 AND retry_at IS NOT NULL",
+        )
+        .bind(org.uuid())
+        .execute(&mut *tx)
+        .await
+        .map_err(at("nights.no_retry"))?;
+        tx.commit().await?;
+        Ok(until_now)
     }
 }

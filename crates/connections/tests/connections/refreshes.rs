@@ -143,7 +143,7 @@ async fn b59_a_worker_that_slept_through_its_refresh_frees_nobody_elses() {
 }
 
 /// A refresh that Salesforce carries out, and whose answer comes when nobody waits for it any more.
-async fn loses_an_answer(desk: &Desk) {
+pub async fn loses_an_answer(desk: &Desk) {
     let slow = Fault {
         millis: Some(60_000),
         ..Fault::new(FaultKind::Slow).on(&[Call::Token]).times(1)

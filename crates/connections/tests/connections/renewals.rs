@@ -9,7 +9,7 @@ use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 use nightshift_store::connections::Refreshed;
 use secrecy::SecretString;
 
-use crate::desk::Desk;
+use crate::{desk::Desk, refreshes::loses_an_answer};
 
 /// What a browser is sent back with after a person said yes.
 async fn answered(login: &Login) -> LoginAnswer {
@@ -125,19 +125,13 @@ async fn a_refresh_token_that_is_given_once_more_is_not_given_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_may_be_spent_is_not_given_back_when_it_is_replaced() {
     let desk = Desk::rotating().await;
-    desk.simulator.revoke("acme").unwrap();
-    let (tokens, calls) = (desk.tokens().await, CallCounter::new());
-    let expired = tokens.token(desk.org, &calls).await.unwrap();
-    assert!(
-        tokens
-            .refresh(desk.org, expired.generation, &calls)
-            .await
-            .is_err()
-    );
-    let fresh = desk.simulator.reauthorize("acme").unwrap();
-    renew(&desk, &fresh.into()).await.unwrap();
+    loses_an_answer(&desk).await;
+    renew(&desk, &one_more(&desk).await).await.unwrap();
     assert_eq!(desk.seen(Call::Revoke), 0);
-    assert!(desk.opens(tokens).await);
+    assert!(
+        desk.opens(desk.tokens().await).await,
+        "a spent token that comes back would have ended this one too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

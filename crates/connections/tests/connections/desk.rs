@@ -38,10 +38,14 @@ pub struct Bare {
 
 impl Bare {
     pub async fn new(spec: OrgSpec) -> Self {
+        Self::at(spec, SimulatorSettings::default()).await
+    }
+
+    pub async fn at(spec: OrgSpec, settings: SimulatorSettings) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = TestDb::fresh().await;
         let store = database.store().await;
-        let simulator = Simulator::start(SimulatorSettings::default()).await.unwrap();
+        let simulator = Simulator::start(settings).await.unwrap();
         let access = simulator.add_org(spec).unwrap();
         let mut http = HttpSettings {
             proxy: Proxy::None,
@@ -61,7 +65,7 @@ impl Bare {
     pub fn connection(&self, grant: Grant) -> NewConnection {
         NewConnection {
             name: "acme".parse().unwrap(),
-            login_url: self.simulator.base_url(),
+            login_url: format!("http://{}", self.simulator.addr()),
             client_id: self.access.client_id.clone(),
             client_secret: self.access.client_secret.clone().map(Into::into),
             grant,

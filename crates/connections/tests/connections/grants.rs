@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use nightshift_connections::{ConnectError, Grant, JwtBearer};
 use nightshift_domain::FailureCode;
-use nightshift_salesforce::{CallCounter, TokenSource};
-use nightshift_simulator::{Call, OrgSpec};
+use nightshift_salesforce::{CallCounter, CallKind, SalesforceError, TokenSource};
+use nightshift_simulator::{Call, OrgSpec, SimulatorSettings};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::desk::{Bare, Desk};
@@ -94,5 +94,27 @@ async fn what_cannot_be_proven_leaves_no_trace() {
     }
     let asked = bare.simulator.calls("acme").unwrap()[&Call::Token];
     assert_eq!(asked, calls, "what is known to be wrong is not sent");
+    assert_eq!(bare.database.count("SELECT count(*) FROM org").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_org_that_is_said_to_live_at_a_foreign_host_is_not_connected() {
+    let settings = SimulatorSettings {
+        public_url: Some("https://salesforce.com.evil.test".into()),
+        ..SimulatorSettings::default()
+    };
+    let bare = Bare::at(OrgSpec::generated("acme", 1, 100), settings).await;
+    let grant = Grant::RefreshToken(bare.access.refresh_token.as_str().into());
+    let refused = bare.connects(bare.connection(grant)).await;
+    assert!(
+        matches!(
+            &refused,
+            Err(ConnectError::Salesforce(SalesforceError::Host {
+                call: CallKind::Token,
+                ..
+            }))
+        ),
+        "{refused:?}"
+    );
     assert_eq!(bare.database.count("SELECT count(*) FROM org").await, 0);
 }

@@ -10,6 +10,7 @@ mod changes;
 mod collector;
 mod harness;
 mod kills;
+mod logins;
 mod needles;
 mod nights;
 mod reports;

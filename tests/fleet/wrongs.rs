@@ -120,13 +120,22 @@ async fn another_orgs_answer_is_never_taken_for_this_ones() {
 async fn wrong_words_are_exit_code_two_and_name_the_remedy() {
     let fleet = Fleet::new(&[]).await;
     let long = ["org", "show", "nobody"];
-    let cases: [(&[&str], i32, &str); 5] = [
+    let cases: [(&[&str], i32, &str); 6] = [
         (&["sync"], 2, "required"),
         (&["--set", "jobs.leese_seconds=3", "doctor"], 2, "lease_seconds"),
         (
             &["--set", "jobs.lease_seconds=soon", "doctor"],
             2,
             "jobs.lease_seconds",
+        ),
+        (
+            &[
+                "--set",
+                "salesforce.proxy=socks5://u:hunter2@proxy.test:1",
+                "worker",
+            ],
+            2,
+            "http://user:password@proxy.example.com:3128",
         ),
         (&long, 1, "nobody"),
         (&["case", "show", "12"], 2, "case id"),

@@ -88,6 +88,7 @@ fn the_page_of_requests_is_the_list_of_the_client() {
             Nature::Reads => "reads",
             Nature::Asks => "reads: the question is too long for a GET",
             Nature::Session => "gives a session",
+            Nature::GivesBack => "gives a token of ours back",
             Nature::OwnQueryJob => "a query job of our own: made, ended, cleared away",
         };
         writeln!(wanted, "| {method} | `{path}` | {nature} |").expect("a string takes it");

@@ -1,27 +1,29 @@
-//! Connecting an org, and connecting it again.
+//! Connecting an org.
 //!
-//! Nothing is stored before Salesforce has accepted the token and said which org answers: a refused token leaves no
-//! trace, and an organization that is connected already is named.
+//! Nothing is stored before Salesforce has accepted the grant and said which org answers: a refused one leaves no trace,
+//! and an organization that is connected already is named.
 
 use std::sync::Arc;
 
 use domain::{
     OrgId, OrgName,
-    schedule::{Days, LocalMinute, Schedule, ScheduleError, Window, Zone, ZoneError, draw_slot},
+    schedule::{Days, LocalMinute, Schedule, Window, Zone, ZoneError, draw_slot},
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use nightshift_salesforce::{
-    ApiVersion, CallCounter, HostFault, Organization, RefreshRequest, Salesforce, SalesforceError, Session,
-    TokenAnswer, TokenError, TokenGeneration, TokenSource,
+    ApiVersion, App, CallCounter, CallKind, Organization, Salesforce, SalesforceError, Session, TokenAnswer,
+    TokenError, TokenGeneration, TokenSource,
 };
-use nightshift_store::{
-    Store, StoreError,
-    orgs::{NewOrg, OrgRow},
-};
+use nightshift_store::{Grant, Store, orgs::NewOrg};
 use rand::{Rng, RngExt};
 use secrecy::SecretString;
+
+use crate::{ask::ask, error::ConnectError, renew::kept};
+
+/// Hosts at which any org logs in, and none by client credentials.
+const LOGIN_HOSTS: [&str; 2] = ["login.salesforce.com", "test.salesforce.com"];
 
 /// What an administrator gives.
 #[derive(Clone, Debug)]
@@ -35,37 +37,9 @@ pub struct NewConnection {
     /// Of the connected app, if it has one.
     pub client_secret: Option<SecretString>,
     /// To be proven.
-    pub refresh_token: SecretString,
+    pub grant: Grant,
     /// `None`: the org's own.
     pub time_zone: Option<String>,
-}
-
-/// Why an org is not connected. Nothing was stored.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The address.
-    #[error("login URL: {0}")]
-    Host(#[from] HostFault),
-    /// Salesforce.
-    #[error("Salesforce did not accept the connection: {0}")]
-    Salesforce(#[from] SalesforceError),
-    /// The zone.
-    #[error(transparent)]
-    Zone(#[from] ZoneError),
-    /// The schedule.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    /// Another org answers than the connected one.
-    #[error("the token is for organization {found}, the org is connected to {wanted}; nothing was changed")]
-    OtherOrg {
-        /// Whose token it is.
-        found: String,
-        /// The connected one.
-        wanted: String,
-    },
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Connects an org: proves the token, reads who answers, draws a slot, stores.
@@ -79,8 +53,13 @@ pub async fn connect(
     rng: &mut impl Rng,
 ) -> Result<OrgId, ConnectError> {
     let calls = CallCounter::new();
-    let app = (new.client_id.as_str(), new.client_secret.as_ref());
-    let answer = prove(salesforce, &new.login_url, app, &new.refresh_token, &calls).await?;
+    let address = salesforce.hosts().origin(&new.login_url)?;
+    let app = App {
+        address: &address,
+        client_id: &new.client_id,
+        client_secret: new.client_secret.as_ref(),
+    };
+    let answer = prove(salesforce, &app, &new.grant, store.now().await?, &calls).await?;
     let organization = read_organization(salesforce, &answer, calls).await?;
     let zone = match &new.time_zone {
         Some(zone) => zone.parse()?,
@@ -99,7 +78,8 @@ pub async fn connect(
         instance_url: answer.instance_url.to_string(),
         client_id: new.client_id,
         client_secret: new.client_secret,
-        refresh_token: answer.refresh_token.unwrap_or(new.refresh_token),
+        rotates: answer.refresh_token.is_some(),
+        grant: kept(&new.grant, answer.refresh_token),
         access_token: answer.access_token,
         is_sandbox: organization.is_sandbox,
         instance_name: organization.instance_name,
@@ -111,47 +91,35 @@ pub async fn connect(
     Ok(store.orgs().add(&org).await?)
 }
 
-/// Gives a connected org a new refresh token, after proving that the same org answers.
-pub async fn reauthenticate(
-    store: &Store,
+/// Asks for a token, as a sync would: what cannot be used then is refused now.
+pub(crate) async fn prove(
     salesforce: &Salesforce,
-    org: &OrgRow,
-    refresh_token: SecretString,
-) -> Result<(), ConnectError> {
-    let (login_url, client_id, client_secret) = store.connections().app(org.id).await?;
-    let calls = CallCounter::new();
-    let app = (client_id.as_str(), client_secret.as_ref());
-    let answer = prove(salesforce, &login_url, app, &refresh_token, &calls).await?;
-    if answer.organization_id != org.organization_id {
-        let (found, wanted) = (
-            answer.organization_id.to_string(),
-            org.organization_id.to_string(),
-        );
-        return Err(ConnectError::OtherOrg { found, wanted });
-    }
-    let refresh_token = answer.refresh_token.unwrap_or(refresh_token);
-    let instance_url = answer.instance_url.to_string();
-    Ok(store
-        .connections()
-        .reauthenticate(org.id, &refresh_token, &answer.access_token, &instance_url)
-        .await?)
-}
-
-async fn prove(
-    salesforce: &Salesforce,
-    login_url: &str,
-    (client_id, client_secret): (&str, Option<&SecretString>),
-    refresh_token: &SecretString,
+    app: &App<'_>,
+    grant: &Grant,
+    now: Timestamp,
     calls: &CallCounter,
 ) -> Result<TokenAnswer, ConnectError> {
-    let address = salesforce.hosts().origin(login_url)?;
-    let request = RefreshRequest {
-        address: &address,
-        client_id,
-        client_secret,
-        refresh_token,
-    };
-    Ok(salesforce.oauth().refresh(&request, calls).await?)
+    if matches!(grant, Grant::ClientCredentials) {
+        let host = app.address.host_str().unwrap_or_default();
+        if LOGIN_HOSTS.contains(&host) {
+            return Err(ConnectError::NeedsMyDomain {
+                host: host.to_owned(),
+            });
+        }
+        if app.client_secret.is_none() {
+            return Err(ConnectError::NeedsSecret);
+        }
+    }
+    let answer = ask(&salesforce.oauth(), app, grant, now, calls).await?;
+    if answer.is_jwt() {
+        return Err(SalesforceError::JwtToken.into());
+    }
+    let call = CallKind::Token;
+    salesforce
+        .hosts()
+        .check(&answer.instance_url)
+        .map_err(|fault| SalesforceError::Host { call, fault })?;
+    Ok(answer)
 }
 
 /// The organization's row, read with the token that was just given.

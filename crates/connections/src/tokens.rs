@@ -6,13 +6,18 @@ use domain::{FailureCode, OrgId, Verdict};
 use futures::future::BoxFuture;
 use nightshift_domain as domain;
 use nightshift_salesforce::{
-    CallCounter, OAuth, RefreshRequest, SalesforceError, Session, TokenError, TokenGeneration, TokenSource,
+    App, Broken, CallCounter, OAuth, SalesforceError, Session, TokenAnswer, TokenError, TokenGeneration,
+    TokenSource, Waited,
 };
 use nightshift_store::{
-    Store, StoreError,
-    connections::{Begun, Refresh, Refreshed, StoredToken, TokenGeneration as StoredGeneration},
+    Grant, Store, StoreError,
+    connections::{
+        Begun, Refresh, RefreshFailure, Refreshed, StoredToken, TokenGeneration as StoredGeneration,
+    },
 };
 use url::Url;
+
+use crate::ask::ask;
 
 /// How long one refresh may hold the org's token: longer than the token call's own limit.
 const HOLD: Duration = Duration::from_secs(60);
@@ -55,6 +60,7 @@ impl Tokens {
             Begun::StillGood(token) => session(token),
             Begun::SomebodyElse { .. } => Err(TokenError::BeingRefreshed { after: LOOK_AGAIN }),
             Begun::Ours(refresh) => self.refreshed(org, *refresh, calls).await,
+            Begun::Disconnected => Err(SalesforceError::Disconnected.into()),
         }
     }
 
@@ -70,10 +76,11 @@ impl Tokens {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let code = needs_a_person(&error);
+                let error = explained(error, &refresh);
+                let failure = failure(&error);
                 self.store
                     .connections()
-                    .fail_refresh(refresh, code)
+                    .fail_refresh(refresh, failure)
                     .await
                     .map_err(stored)?;
                 return Err(error.into());
@@ -98,23 +105,18 @@ impl Tokens {
         session(token)
     }
 
-    async fn ask(
-        &self,
-        refresh: &Refresh,
-        calls: &CallCounter,
-    ) -> Result<nightshift_salesforce::TokenAnswer, SalesforceError> {
+    async fn ask(&self, refresh: &Refresh, calls: &CallCounter) -> Result<TokenAnswer, SalesforceError> {
         // the login address stays good when an instance moves; the My Domain is it for most orgs
         let address: Url = refresh
             .login_url
             .parse()
             .map_err(|_| SalesforceError::Settings("the org's login URL is no address".to_owned()))?;
-        let request = RefreshRequest {
+        let app = App {
             address: &address,
             client_id: &refresh.client_id,
             client_secret: refresh.client_secret.as_ref(),
-            refresh_token: &refresh.refresh_token,
         };
-        self.oauth.refresh(&request, calls).await
+        ask(&self.oauth, &app, &refresh.grant, refresh.now, calls).await
     }
 }
 
@@ -133,10 +135,40 @@ impl TokenSource for Tokens {
     }
 }
 
-/// The code with which the org is marked; `None` for what passes by itself.
-fn needs_a_person(error: &SalesforceError) -> Option<FailureCode> {
+/// A refresh token that is refused after a lost answer is not just revoked: its successor was in that answer. Where the
+/// app is known not to rotate, it is.
+fn explained(error: SalesforceError, refresh: &Refresh) -> SalesforceError {
+    let lost = matches!(refresh.grant, Grant::RefreshToken(_))
+        && refresh.unanswered_since.is_some()
+        && refresh.rotates != Some(false)
+        && error.ruling().code == FailureCode::TokenRevoked;
+    match error {
+        SalesforceError::Refused(refusal) if lost => SalesforceError::AnswerLost(refusal),
+        error => error,
+    }
+}
+
+/// What the failed call means for the token.
+fn failure(error: &SalesforceError) -> RefreshFailure {
     let answer = error.step_error();
-    (answer.verdict == Verdict::Reauthenticate).then_some(answer.code)
+    match answer.verdict {
+        Verdict::Reauthenticate => RefreshFailure::NeedsPerson(answer.code),
+        _ if may_have_been_answered(error) => RefreshFailure::NoAnswer,
+        _ => RefreshFailure::PassesByItself,
+    }
+}
+
+/// Whether Salesforce may have carried out what we know no answer of.
+fn may_have_been_answered(error: &SalesforceError) -> bool {
+    match error {
+        SalesforceError::Timeout { waited, .. } => *waited != Waited::Connect,
+        SalesforceError::Transport { broken, .. } => *broken == Broken::Cut,
+        SalesforceError::Refused(refusal) => refusal.status >= 500,
+        SalesforceError::Page { .. }
+        | SalesforceError::Unexpected { .. }
+        | SalesforceError::BodyTooLarge { .. } => true,
+        _ => false,
+    }
 }
 
 fn session(token: StoredToken) -> Result<Session, TokenError> {

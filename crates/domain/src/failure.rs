@@ -16,6 +16,10 @@ use crate::sync::UnknownWord;
 pub enum FailureCode {
     /// The connection was revoked in Salesforce.
     TokenRevoked,
+    /// The token that Salesforce gave last was lost on its way.
+    TokenAnswerLost,
+    /// The org was disconnected.
+    OrgDisconnected,
     /// The user of the connection is inactive in Salesforce.
     UserInactive,
     /// The app may not be used in this org.
@@ -28,6 +32,8 @@ pub enum FailureCode {
     SessionNotUsable,
     /// The app's credentials are wrong.
     AppMisconfigured,
+    /// The app issues access tokens that the Metadata API refuses.
+    JwtAccessToken,
     /// Another org answers.
     OtherOrg,
     /// The token could not be refreshed in time.
@@ -46,6 +52,20 @@ pub enum FailureCode {
     SalesforceUnavailable,
     /// Salesforce could not be reached.
     SalesforceUnreachable,
+    /// The org's host name is not known.
+    HostNotFound,
+    /// Our resolver does not answer.
+    NetworkDns,
+    /// Our proxy cannot be reached.
+    ProxyUnreachable,
+    /// Our proxy wants a user and a password that it knows.
+    ProxyAuthentication,
+    /// Our proxy makes no connection to Salesforce.
+    ProxyRefused,
+    /// The certificate's authority is not trusted here.
+    TlsUntrusted,
+    /// The certificate is out of time or another host's.
+    TlsCertificate,
     /// Salesforce answered something unexpected.
     SalesforceUnexpected,
     /// Salesforce kept the retrieve in its queue.
@@ -94,14 +114,17 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the catalogue.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 48] = [
         Self::TokenRevoked,
+        Self::TokenAnswerLost,
+        Self::OrgDisconnected,
         Self::UserInactive,
         Self::AppNotApproved,
         Self::IpRestricted,
         Self::LoginHours,
         Self::SessionNotUsable,
         Self::AppMisconfigured,
+        Self::JwtAccessToken,
         Self::OtherOrg,
         Self::TokenRefreshStuck,
         Self::ApiDisabled,
@@ -111,6 +134,13 @@ impl FailureCode {
         Self::RequestLimitExceeded,
         Self::SalesforceUnavailable,
         Self::SalesforceUnreachable,
+        Self::HostNotFound,
+        Self::NetworkDns,
+        Self::ProxyUnreachable,
+        Self::ProxyAuthentication,
+        Self::ProxyRefused,
+        Self::TlsUntrusted,
+        Self::TlsCertificate,
         Self::SalesforceUnexpected,
         Self::SalesforceQueueStuck,
         Self::PollingTimedOut,
@@ -139,12 +169,15 @@ impl FailureCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TokenRevoked => "token_revoked",
+            Self::TokenAnswerLost => "token_answer_lost",
+            Self::OrgDisconnected => "org_disconnected",
             Self::UserInactive => "user_inactive",
             Self::AppNotApproved => "app_not_approved",
             Self::IpRestricted => "ip_restricted",
             Self::LoginHours => "login_hours",
             Self::SessionNotUsable => "session_not_usable",
             Self::AppMisconfigured => "app_misconfigured",
+            Self::JwtAccessToken => "jwt_access_token",
             Self::OtherOrg => "other_org",
             Self::TokenRefreshStuck => "token_refresh_stuck",
             Self::ApiDisabled => "api_disabled",
@@ -154,6 +187,13 @@ impl FailureCode {
             Self::RequestLimitExceeded => "request_limit_exceeded",
             Self::SalesforceUnavailable => "salesforce_unavailable",
             Self::SalesforceUnreachable => "salesforce_unreachable",
+            Self::HostNotFound => "host_not_found",
+            Self::NetworkDns => "network_dns",
+            Self::ProxyUnreachable => "proxy_unreachable",
+            Self::ProxyAuthentication => "proxy_authentication",
+            Self::ProxyRefused => "proxy_refused",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::TlsCertificate => "tls_certificate",
             Self::SalesforceUnexpected => "salesforce_unexpected",
             Self::SalesforceQueueStuck => "salesforce_queue_stuck",
             Self::PollingTimedOut => "polling_timed_out",

@@ -2,6 +2,10 @@
 //!
 //! Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage (clap's own).
 
+mod org;
+
+pub use org::{GrantArgs, OrgAddArgs, OrgCommand, OrgLoginArgs, OrgReauthenticateArgs, ScheduleArgs};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -137,96 +141,6 @@ pub struct SimulatorArgs {
     /// From which generated orgs are drawn
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-}
-
-/// `org`.
-#[derive(Subcommand, Debug)]
-pub enum OrgCommand {
-    /// Connect an org, and start its first sync
-    Add(OrgAddArgs),
-    /// All orgs
-    List(Json),
-    /// One org
-    Show {
-        /// Our id, the name, or Salesforce's organization id
-        name: String,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Change when it is synced
-    Schedule(ScheduleArgs),
-    /// Fire no slots until resumed
-    Pause {
-        /// Our id, the name, or Salesforce's organization id
-        name: String,
-    },
-    /// Fire slots again
-    Resume {
-        /// Our id, the name, or Salesforce's organization id
-        name: String,
-    },
-    /// Give an org a new refresh token
-    Reauthenticate {
-        /// Our id, the name, or Salesforce's organization id
-        name: String,
-        /// File that holds the new refresh token
-        #[arg(long, value_name = "FILE")]
-        refresh_token_file: PathBuf,
-    },
-}
-
-/// `org add`.
-#[derive(Args, Debug)]
-pub struct OrgAddArgs {
-    /// What you call it: 1 to 100 characters
-    pub name: String,
-    /// Where it logs in, such as https://login.salesforce.com or its My Domain
-    #[arg(long, value_name = "URL")]
-    pub login_url: String,
-    /// The connected app's client id
-    #[arg(long, value_name = "ID")]
-    pub client_id: String,
-    /// File that holds the app's client secret, if it has one
-    #[arg(long, value_name = "FILE")]
-    pub client_secret_file: Option<PathBuf>,
-    /// File that holds the refresh token
-    #[arg(long, value_name = "FILE")]
-    pub refresh_token_file: PathBuf,
-    /// IANA zone of its nights (default: the org's own)
-    #[arg(long, value_name = "ZONE")]
-    pub time_zone: Option<String>,
-    /// It is a sandbox
-    #[arg(long)]
-    pub sandbox: bool,
-    /// Do not start the first sync now
-    #[arg(long)]
-    pub no_sync: bool,
-    #[command(flatten)]
-    pub json: Json,
-}
-
-/// `org schedule`.
-#[derive(Args, Debug)]
-pub struct ScheduleArgs {
-    /// Our id, the name, or Salesforce's organization id
-    pub name: String,
-    /// Part of the local day, such as 21:00-06:00
-    #[arg(long)]
-    pub window: Option<String>,
-    /// A fixed local time inside the window, such as 23:40
-    #[arg(long, conflicts_with = "random")]
-    pub at: Option<String>,
-    /// Draw a new random minute of the window
-    #[arg(long)]
-    pub random: bool,
-    /// Weekdays on which nights begin: mon,tue,... or all
-    #[arg(long)]
-    pub days: Option<String>,
-    /// IANA zone
-    #[arg(long)]
-    pub time_zone: Option<String>,
-    #[command(flatten)]
-    pub json: Json,
 }
 
 /// `sync`.
@@ -392,6 +306,36 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn add(more: &[&str]) -> Result<Cli, clap::Error> {
+        let words = [
+            "nightshift",
+            "org",
+            "add",
+            "acme",
+            "--login-url",
+            "https://x",
+            "--client-id",
+            "i",
+        ];
+        Cli::try_parse_from(words.into_iter().chain(more.iter().copied()))
+    }
+
+    #[test]
+    fn an_org_is_added_by_exactly_one_kind_of_grant() {
+        assert!(add(&["--refresh-token-file", "f"]).is_ok());
+        assert!(add(&["--jwt-key-file", "k", "--username", "u"]).is_ok());
+        assert!(add(&["--client-credentials", "--client-secret-file", "s"]).is_ok());
+        for wrong in [
+            &[][..],
+            &["--jwt-key-file", "k"],
+            &["--username", "u"],
+            &["--refresh-token-file", "f", "--client-credentials"],
+            &["--refresh-token-file", "f", "--username", "u"],
+        ] {
+            assert!(add(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::{path::Path, process::ExitCode};
 
 use jiff::Timestamp;
 use nightshift_domain::failure::FailureCode;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     cli::Json,
@@ -45,13 +45,19 @@ pub fn config_show(settings: &Settings, json: Json) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The first line of a file that holds one secret.
-fn secret_file(path: &Path) -> Result<SecretString, CommandError> {
+/// A file that holds a secret of many lines, such as a key.
+fn text_file(path: &Path) -> Result<SecretString, CommandError> {
     let text = std::fs::read_to_string(path).map_err(|source| CommandError::Io {
         place: path.display().to_string(),
         source,
     })?;
-    let secret = text.trim();
+    Ok(SecretString::from(text))
+}
+
+/// The first line of a file that holds one secret.
+fn secret_file(path: &Path) -> Result<SecretString, CommandError> {
+    let text = text_file(path)?;
+    let secret = text.expose_secret().trim();
     if secret.is_empty() {
         return Err(CommandError::Usage(format!(
             "{} is empty; it should hold one secret",

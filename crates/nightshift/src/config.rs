@@ -108,6 +108,14 @@ pub struct SecretsSettings {
 pub struct SalesforceSettings {
     /// Hosts outside Salesforce's domains that may be contacted, also by plain http. For simulators.
     pub allowed_hosts: Vec<String>,
+    /// `http://user:password@host:port` of the proxy to Salesforce; not set = as `HTTPS_PROXY` and `NO_PROXY` say;
+    /// `none` = no proxy whatever they say. Secret.
+    #[serde(skip_serializing)]
+    pub proxy: Option<SecretString>,
+    /// Hosts, domains and networks that are reached without `proxy`.
+    pub no_proxy: Vec<String>,
+    /// PEM file of authorities that are trusted besides the machine's own; empty = none.
+    pub ca_file: String,
 }
 
 /// `[worker]`.

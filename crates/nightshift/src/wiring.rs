@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use nightshift_connections::Tokens;
 use nightshift_jobs::Machine;
 use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
-use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Salesforce};
+use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Proxy, Salesforce, SalesforceError};
 use nightshift_store::{Keyring, Store, StoreError, StoreSettings};
 use nightshift_sync::SyncContext;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::{config::Settings, error::CommandError};
+use crate::{
+    config::{ConfigError, Settings},
+    error::CommandError,
+};
 
 /// A secret setting that has no default.
 fn needed<'a>(
@@ -78,13 +81,43 @@ pub async fn store_with_patience(settings: &Settings) -> Result<Store, CommandEr
     }
 }
 
-/// Salesforce, under the host policy.
+/// Salesforce, under the host policy, by the configured way through our own network.
 pub fn salesforce(settings: &Settings) -> Result<Salesforce, CommandError> {
-    let http = Http::new(HttpSettings::default())?;
-    Ok(Salesforce::new(
-        http,
-        HostPolicy::new(&settings.salesforce.allowed_hosts),
-    ))
+    let of = &settings.salesforce;
+    let http = Http::new(HttpSettings {
+        proxy: proxy(of.proxy.as_ref(), &of.no_proxy),
+        authorities: authorities(&of.ca_file)?,
+        ..HttpSettings::default()
+    });
+    let http = http.map_err(|error| match error {
+        SalesforceError::Settings(reason) => CommandError::Config(ConfigError::BadValue {
+            key: "salesforce".to_owned(),
+            reason,
+        }),
+        error => error.into(),
+    })?;
+    Ok(Salesforce::new(http, HostPolicy::new(&of.allowed_hosts)))
+}
+
+fn proxy(configured: Option<&SecretString>, no_proxy: &[String]) -> Proxy {
+    match configured {
+        None => Proxy::FromEnvironment,
+        Some(url) if url.expose_secret() == "none" => Proxy::None,
+        Some(url) => Proxy::At {
+            url: url.clone(),
+            except: no_proxy.to_vec(),
+        },
+    }
+}
+
+fn authorities(file: &str) -> Result<Option<Vec<u8>>, CommandError> {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    std::fs::read(file).map(Some).map_err(|source| CommandError::Io {
+        place: format!("salesforce.ca_file {file}"),
+        source,
+    })
 }
 
 /// The configured broker. It connects by itself and for ever; whether it has, its health tells.

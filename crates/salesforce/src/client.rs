@@ -58,6 +58,10 @@ impl Salesforce {
         OAuth::new(self.http.clone(), self.hosts.clone())
     }
 
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// To which hosts credentials may go: for login addresses that people type.
     pub fn hosts(&self) -> &HostPolicy {
         &self.hosts

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use nightshift_domain::StepError;
 
-use crate::{counter::CallKind, hosts::HostFault, session::TokenError, text};
+use crate::{counter::CallKind, hosts::HostFault, oauth::KeyFault, session::TokenError, text};
 
 /// A call that did not bring its answer.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +100,16 @@ pub enum SalesforceError {
         /// Why not.
         fault: HostFault,
     },
+    /// A refresh token is refused after one that was sent and never answered: with rotation its successor was in
+    /// the lost answer.
+    #[error("{0}: an earlier answer was lost, and with it the token that takes this one's place")]
+    AnswerLost(Box<Refusal>),
+    /// The private key of a connection.
+    #[error("token: the private key cannot be used: {0}")]
+    SigningKey(KeyFault),
+    /// Somebody disconnected the org.
+    #[error("token: the org was disconnected")]
+    Disconnected,
     /// The app issues tokens that the Metadata API refuses.
     #[error(
         "token: the app issues JWT-based access tokens, which the Metadata API refuses; switch that setting off"
@@ -176,10 +186,24 @@ impl fmt::Display for Waited {
 pub enum Broken {
     /// The name is not known: for days it means a deleted sandbox or a renamed domain.
     Dns,
+    /// Our resolver does not answer.
+    Resolver,
     /// Nobody accepts the connection.
     Connect,
     /// No secure connection.
     Tls,
+    /// The certificate's authority is not trusted here.
+    UnknownAuthority,
+    /// The certificate's time is over, or has not come.
+    CertificateExpired,
+    /// The certificate is another host's.
+    CertificateName,
+    /// Our proxy does not accept the connection.
+    ProxyUnreachable,
+    /// Our proxy wants to know who we are.
+    ProxyAuthorization,
+    /// Our proxy does not let us through, or could not get through itself.
+    ProxyRefused,
     /// The connection or its compressed stream ended in the middle.
     Cut,
 }
@@ -188,8 +212,15 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dns => "the host's name is not known",
+            Self::Resolver => "our resolver does not answer",
             Self::Connect => "no connection",
             Self::Tls => "no secure connection",
+            Self::UnknownAuthority => "the certificate's authority is not trusted here",
+            Self::CertificateExpired => "the certificate's time is over or has not come",
+            Self::CertificateName => "the certificate is another host's",
+            Self::ProxyUnreachable => "our proxy cannot be reached",
+            Self::ProxyAuthorization => "our proxy wants a user and a password that it knows",
+            Self::ProxyRefused => "our proxy makes no connection to the host",
             Self::Cut => "the connection broke off",
         })
     }
@@ -396,11 +427,16 @@ impl SalesforceError {
             | Self::TooManyRows { call, .. }
             | Self::Abandoned { call } => Some(*call),
             Self::BulkTooSlow { .. } => Some(CallKind::BulkPoll),
-            Self::Refused(refusal) | Self::SessionNotUsable(refusal) | Self::WrongHost(refusal) => {
-                Some(refusal.call)
-            }
+            Self::Refused(refusal)
+            | Self::SessionNotUsable(refusal)
+            | Self::WrongHost(refusal)
+            | Self::AnswerLost(refusal) => Some(refusal.call),
             Self::Base64Invalid { .. } | Self::Base64Truncated { .. } => Some(CallKind::Zip),
-            Self::JwtToken | Self::TokenBeingRefreshed { .. } | Self::TokenStore(_) => Some(CallKind::Token),
+            Self::JwtToken
+            | Self::SigningKey(_)
+            | Self::Disconnected
+            | Self::TokenBeingRefreshed { .. }
+            | Self::TokenStore(_) => Some(CallKind::Token),
             Self::NoCommonVersion { .. } => Some(CallKind::Versions),
             Self::Settings(_) => None,
         }
@@ -409,9 +445,10 @@ impl SalesforceError {
     /// Salesforce's no, when it is one.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Refused(refusal) | Self::SessionNotUsable(refusal) | Self::WrongHost(refusal) => {
-                Some(refusal)
-            }
+            Self::Refused(refusal)
+            | Self::SessionNotUsable(refusal)
+            | Self::WrongHost(refusal)
+            | Self::AnswerLost(refusal) => Some(refusal),
             _ => None,
         }
     }

@@ -80,13 +80,18 @@ impl HostPolicy {
 
     /// Reads an address and keeps scheme, host and port of it.
     pub fn origin(&self, text: &str) -> Result<Url, HostFault> {
-        let mut url: Url = text.trim().parse().map_err(|_| HostFault::NoHost)?;
+        let url: Url = text.trim().parse().map_err(|_| HostFault::NoHost)?;
         self.check(&url)?;
-        url.set_path("/");
-        url.set_query(None);
-        url.set_fragment(None);
-        Ok(url)
+        Ok(origin(url))
     }
+}
+
+/// Scheme, host and port of an address, unchecked: for one that is kept before anything is sent there.
+pub(crate) fn origin(mut url: Url) -> Url {
+    url.set_path("/");
+    url.set_query(None);
+    url.set_fragment(None);
+    url
 }
 
 #[cfg(test)]

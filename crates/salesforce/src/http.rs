@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     counter::{CallCounter, CallKind},
     error::{Broken, Expected, SalesforceError, Waited},
+    network::{self, Proxy},
     rest::ApiUsage,
     text,
 };
@@ -40,15 +41,8 @@ pub struct HttpSettings {
     pub limits: CallLimits,
     /// Which proxy to use.
     pub proxy: Proxy,
-}
-
-/// Which proxy to use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Proxy {
-    /// As `HTTPS_PROXY`, `NO_PROXY`, ... say.
-    FromEnvironment,
-    /// None, whatever the environment says.
-    None,
+    /// Authorities that are trusted besides the machine's own, as PEM.
+    pub authorities: Option<Vec<u8>>,
 }
 
 /// Limits of one kind of call.
@@ -131,6 +125,7 @@ impl Default for HttpSettings {
             idle_timeout: Duration::from_mins(1),
             limits: CallLimits::default(),
             proxy: Proxy::FromEnvironment,
+            authorities: None,
         }
     }
 }
@@ -145,17 +140,14 @@ pub struct Http {
 impl Http {
     /// Builds it; call once a process.
     pub fn new(settings: HttpSettings) -> Result<Self, SalesforceError> {
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(settings.user_agent.clone())
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(Duration::from_mins(1))
             .tcp_keepalive(Duration::from_secs(30))
             .gzip(true);
-        if settings.proxy == Proxy::None {
-            builder = builder.no_proxy();
-        }
-        let client = builder
+        let client = network::prepare(builder, &settings.proxy, settings.authorities.as_deref())?
             .build()
             .map_err(|error| SalesforceError::Settings(chain(&error.without_url())))?;
         Ok(Self { client, settings })
@@ -210,6 +202,14 @@ impl Http {
             began,
         );
         let incoming = Incoming::new(call, response, limit, self.settings.idle_timeout, deadline);
+        // of a plain request; through a tunnel it ends the connection
+        if incoming.status == 407 {
+            return Err(SalesforceError::Transport {
+                call,
+                broken: Broken::ProxyAuthorization,
+                detail: "HTTP 407".to_owned(),
+            });
+        }
         // 304 is no redirect: what was asked for has not changed.
         if (300..400).contains(&incoming.status) && incoming.status != 304 {
             return Err(SalesforceError::Unexpected {
@@ -391,7 +391,6 @@ fn transport(call: CallKind, error: reqwest::Error, limit: Duration) -> Salesfor
     let error = error.without_url();
     let detail = chain(&error);
     let lower = detail.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     if error.is_timeout() {
         let waited = if error.is_connect() {
             Waited::Connect
@@ -400,11 +399,10 @@ fn transport(call: CallKind, error: reqwest::Error, limit: Duration) -> Salesfor
         };
         return SalesforceError::Timeout { call, waited, limit };
     }
-    let broken = match () {
-        () if !error.is_connect() => Broken::Cut,
-        () if has(&["dns error", "failed to lookup", "name resolution"]) => Broken::Dns,
-        () if has(&["certificate", "handshake", "tls", "corrupt message", "ssl"]) => Broken::Tls,
-        () => Broken::Connect,
+    let broken = if error.is_connect() {
+        network::broken(&error, &lower)
+    } else {
+        Broken::Cut
     };
     SalesforceError::Transport { call, broken, detail }
 }

@@ -1,4 +1,4 @@
-//! Reads a Salesforce org: OAuth refresh, REST, Bulk 2.0 queries, and the Metadata API over SOAP.
+//! Reads a Salesforce org: OAuth, REST, Bulk 2.0 queries, and the Metadata API over SOAP.
 //!
 //! It exists so that everything Salesforce may answer becomes either a typed value or a [`SalesforceError`] with a
 //! verdict from one table. It cannot write to an org: [`operations`] names every call it can make, and a test looks
@@ -12,8 +12,10 @@ mod error;
 mod hosts;
 mod http;
 mod listing;
+mod network;
 mod oauth;
 pub mod operations;
+mod reach;
 mod read;
 mod rest;
 mod retrieve;
@@ -32,9 +34,13 @@ pub use client::{Client, Salesforce};
 pub use counter::{CallCounter, CallKind};
 pub use error::{Broken, Expected, Refusal, SalesforceError, Speaker, Waited, XmlFault};
 pub use hosts::{HostFault, HostPolicy};
-pub use http::{CallLimits, Http, HttpSettings, MIB, Proxy};
+pub use http::{CallLimits, Http, HttpSettings, MIB};
 pub use listing::{ListQuery, Listing, RawListing};
-pub use oauth::{OAuth, RefreshRequest, TokenAnswer};
+pub use network::{PROXY_FORM, Proxy};
+pub use oauth::{
+    App, Claims, CodeVerifier, Drawn, Grant, KeyFault, LoginState, OAuth, TokenAnswer, assertion, audience,
+    authorize_url,
+};
 pub use operations::{Api, PathName};
 pub use read::{READ_RECORD_BYTES, ReadRequest, Reading, Record};
 pub use rest::{

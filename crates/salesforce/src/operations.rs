@@ -1,4 +1,4 @@
-//! Every call this crate can make. All of them read.
+//! Every call this crate can make. All of them read, but those that end what is our own: a token, a query job.
 //!
 //! The list is data so that a test can compare it with the sources and with Salesforce's own list of operations. A
 //! request to Salesforce begins here and nowhere else ([`Target::begin`]): a method or a path that is not on the list
@@ -9,6 +9,10 @@ use url::Url;
 
 use crate::version::ApiVersion;
 
+/// Where a person allows the app: opened in a browser, never called.
+pub(crate) const AUTHORIZE_PATH: &str = "/services/oauth2/authorize";
+/// Gives a token of ours back: when an org is disconnected, or connected anew.
+pub(crate) const REVOKE_PATH: &str = "/services/oauth2/revoke";
 /// OAuth's token endpoint.
 pub(crate) const TOKEN_PATH: &str = "/services/oauth2/token";
 /// Who this token is.
@@ -19,7 +23,14 @@ pub(crate) const DATA_PATH: &str = "/services/data";
 pub(crate) const METADATA_PATH: &str = "/services/Soap/m";
 
 /// The paths.
-pub const PATHS: [&str; 4] = [TOKEN_PATH, USERINFO_PATH, DATA_PATH, METADATA_PATH];
+pub const PATHS: [&str; 6] = [
+    AUTHORIZE_PATH,
+    REVOKE_PATH,
+    TOKEN_PATH,
+    USERINFO_PATH,
+    DATA_PATH,
+    METADATA_PATH,
+];
 
 /// An operation of the Metadata API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +87,8 @@ pub enum Nature {
     Asks,
     /// OAuth: gives a session, touches no data and no metadata.
     Session,
+    /// OAuth: ends a token of our own, and with it no more than our way in.
+    GivesBack,
     /// Makes, ends or clears away a Bulk *query* job of our own: a question that Salesforce answers later, and that
     /// would otherwise work on, or take its seven days of room, for nobody.
     OwnQueryJob,
@@ -86,6 +99,8 @@ pub enum Nature {
 pub enum Endpoint {
     /// OAuth's token endpoint.
     Token,
+    /// Gives a token back.
+    Revoke,
     /// Who this token is.
     Identity,
     /// The org's API versions.
@@ -122,8 +137,9 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Token,
+        Self::Revoke,
         Self::Identity,
         Self::Versions,
         Self::Limits,
@@ -145,9 +161,10 @@ impl Endpoint {
     /// Method, path and nature. In the path `{v}` is the API version, `{api}` nothing or `tooling/`, `{name}` an
     /// object's name or a job's id, `{page}` what an answer named as the next page.
     pub fn row(self) -> (&'static str, &'static str, Nature) {
-        use Nature::{Asks, OwnQueryJob, Reads, Session};
+        use Nature::{Asks, GivesBack, OwnQueryJob, Reads, Session};
         match self {
             Self::Token => ("POST", "{token}", Session),
+            Self::Revoke => ("POST", "{revoke}", GivesBack),
             Self::Identity => ("GET", "{userinfo}", Reads),
             Self::Versions => ("GET", "{data}", Reads),
             Self::Limits => ("GET", "{data}/v{v}/limits", Reads),
@@ -234,6 +251,7 @@ impl Target {
             .row()
             .1
             .replace("{token}", TOKEN_PATH)
+            .replace("{revoke}", REVOKE_PATH)
             .replace("{userinfo}", USERINFO_PATH)
             .replace("{data}", DATA_PATH)
             .replace("{metadata}", METADATA_PATH)

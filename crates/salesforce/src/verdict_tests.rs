@@ -182,9 +182,30 @@ fn each_kind_of_broken_answer_has_its_own_code() {
         code(SalesforceError::Malformed { call, fault }),
         FailureCode::XmlMalformed
     );
-    assert_eq!(code(SalesforceError::JwtToken), FailureCode::AppMisconfigured);
+    assert_eq!(code(SalesforceError::JwtToken), FailureCode::JwtAccessToken);
     let source = Box::new(std::io::Error::other("down"));
     assert_eq!(code(SalesforceError::TokenStore(source)), FailureCode::Internal);
+}
+
+#[test]
+fn trouble_of_our_own_network_is_told_apart_and_never_ends_a_retrieve_that_is_polled() {
+    for (broken, expected) in [
+        (Broken::Resolver, FailureCode::NetworkDns),
+        (Broken::ProxyUnreachable, FailureCode::ProxyUnreachable),
+        (Broken::ProxyAuthorization, FailureCode::ProxyAuthentication),
+        (Broken::ProxyRefused, FailureCode::ProxyRefused),
+        (Broken::UnknownAuthority, FailureCode::TlsUntrusted),
+        (Broken::CertificateExpired, FailureCode::TlsCertificate),
+        (Broken::CertificateName, FailureCode::TlsCertificate),
+        (Broken::Dns, FailureCode::HostNotFound),
+        (Broken::Connect, FailureCode::SalesforceUnreachable),
+        (Broken::Tls, FailureCode::SalesforceUnreachable),
+    ] {
+        let ruling = transport(CallKind::List, broken).ruling();
+        assert_eq!((ruling.code, act(&ruling.ruled)), (expected, RETRY), "{broken:?}");
+        let poll = transport(CallKind::Poll, broken).ruling();
+        assert_eq!(act(&poll.ruled), WAIT, "{broken:?}");
+    }
 }
 
 #[test]

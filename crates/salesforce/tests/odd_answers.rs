@@ -30,8 +30,8 @@ use flate2::{Compression, write::GzEncoder};
 use futures::{StreamExt, future::BoxFuture, stream};
 use nightshift_domain::{FailureCode, OrgId, Verdict};
 use nightshift_salesforce::{
-    ApiVersion, AsyncId, CallCounter, CallKind, Client, HostPolicy, Http, HttpSettings, ListQuery, MIB,
-    Proxy, RefreshRequest, RetrieveStatus, Salesforce, SalesforceError, Session, TokenError, TokenGeneration,
+    ApiVersion, App, AsyncId, CallCounter, CallKind, Client, Grant, HostPolicy, Http, HttpSettings,
+    ListQuery, MIB, Proxy, RetrieveStatus, Salesforce, SalesforceError, Session, TokenError, TokenGeneration,
     TokenSource, Waited, ZipAnswer,
 };
 use secrecy::SecretString;
@@ -437,28 +437,34 @@ async fn b61_a_refresh_gives_the_rotated_token_and_the_orgs_address() {
         .push_back(answer(400, "application/json", words));
     let (calls, refresh_token) = (CallCounter::new(), SecretString::from("5Aep-first"));
     let oauth = bench.salesforce.oauth();
-    let request = RefreshRequest {
+    let app = App {
         address: &bench.url,
         client_id: "app",
         client_secret: None,
-        refresh_token: &refresh_token,
     };
-    let token = oauth.refresh(&request, &calls).await.unwrap();
+    let refresh = async || {
+        oauth
+            .token(&app, Grant::RefreshToken(&refresh_token), &calls)
+            .await
+    };
+    let token = refresh().await.unwrap();
     assert_eq!(
         (token.organization_id.as_str(), token.user_id.as_str()),
         ("00Dxx0000001gEREAY", "005xx000001Sv6AAAS")
     );
-    assert!(token.refresh_token.is_some() && token.instance_url == bench.url);
+    assert!(token.refresh_token.is_some() && token.instance_url == bench.url && !token.is_jwt());
     assert!(!format!("{token:?}").contains("5Aep-second"));
-    assert!(matches!(
-        oauth.refresh(&request, &calls).await,
-        Err(SalesforceError::JwtToken)
-    ));
-    assert!(matches!(
-        oauth.refresh(&request, &calls).await,
-        Err(SalesforceError::Host { .. })
-    ));
-    let error = oauth.refresh(&request, &calls).await.unwrap_err();
+    let of_jwt = refresh().await.unwrap();
+    assert!(
+        of_jwt.is_jwt() && of_jwt.refresh_token.is_some(),
+        "the rotated token is not lost with it"
+    );
+    let elsewhere = refresh().await.unwrap();
+    assert!(
+        bench.salesforce.hosts().check(&elsewhere.instance_url).is_err() && elsewhere.refresh_token.is_some(),
+        "nothing is sent there, and the rotated token is not lost with it"
+    );
+    let error = refresh().await.unwrap_err();
     assert_eq!(code(&error), FailureCode::TokenRevoked);
     assert!(!format!("{error:?}").contains("5Aep-first"));
     assert_eq!(calls.count(CallKind::Token), 4);

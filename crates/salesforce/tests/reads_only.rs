@@ -102,6 +102,7 @@ fn what_is_no_get_asks_a_question_or_is_a_query_job_of_our_own() {
                 assert!(known.contains(&path), "{path} was never looked at");
             }
             Nature::Session => assert_eq!((method, path), ("POST", "{token}")),
+            Nature::GivesBack => assert_eq!((method, path), ("POST", "{revoke}")),
             Nature::OwnQueryJob => {
                 assert!(of_query_jobs, "{path}");
                 let ends_one = matches!(method, "PATCH" | "DELETE") && path.ends_with("/{name}");
@@ -117,7 +118,6 @@ fn what_is_no_get_asks_a_question_or_is_a_query_job_of_our_own() {
             "apexrest",
             "executeAnonymous",
             "tree",
-            "revoke",
             "actions",
             "process",
         ] {

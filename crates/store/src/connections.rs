@@ -2,7 +2,13 @@
 //!
 //! A refresh is three short words with the database and none while the network talks: take `refreshing_until`, call
 //! Salesforce without a connection, put the new token. With rotation a second call with the old token would make
-//! Salesforce revoke everything (B59), so whoever finds the refresh taken waits.
+//! Salesforce revoke everything (B59), so whoever finds the refresh taken waits. A refresh that was sent and whose answer
+//! was not stored leaves a mark: should the next one be refused, the mark says why. What a person does to a connection is
+//! left to `connections/person.rs`.
+
+mod person;
+
+pub use person::Connection;
 
 use std::time::Duration;
 
@@ -15,6 +21,7 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     Store,
     error::{StoreError, at},
+    grants::{self, Grant},
     keyring::Place,
     row::{Stamp, word},
 };
@@ -63,10 +70,16 @@ pub struct Refresh {
     pub client_id: String,
     /// Of the connected app.
     pub client_secret: Option<SecretString>,
-    /// To be used once.
-    pub refresh_token: SecretString,
+    /// By what the token is asked for; a refresh token is to be used once.
+    pub grant: Grant,
+    /// Whether the last refresh brought a new refresh token; `None`: there was none yet.
+    pub rotates: Option<bool>,
+    /// Since when a refresh was sent and no answer to it was stored.
+    pub unanswered_since: Option<Timestamp>,
     /// The org that must answer.
     pub organization_id: OrganizationId,
+    /// The database's time.
+    pub now: Timestamp,
 }
 
 /// The answer to a wish to refresh.
@@ -81,6 +94,19 @@ pub enum Begun {
     },
     /// Ours to do.
     Ours(Box<Refresh>),
+    /// Nobody's: the org was disconnected.
+    Disconnected,
+}
+
+/// How a refresh ended that brought nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefreshFailure {
+    /// Salesforce said no, and only a person can mend it.
+    NeedsPerson(FailureCode),
+    /// It was refused for now, or never left: the token is as it was.
+    PassesByItself,
+    /// It left, and what came of it is not known.
+    NoAnswer,
 }
 
 /// What a refresh brought.
@@ -121,11 +147,14 @@ impl Connections<'_> {
     ) -> Result<Begun, StoreError> {
         let row = sqlx::query(
             "-- connections.begin_refresh
-            UPDATE org SET refreshing_until = nightshift_now() + make_interval(secs => $3)
+            UPDATE org SET refreshing_until = nightshift_now() + make_interval(secs => $3),
+                   -- whoever had the right before never said how it ended
+                   unanswered_since = coalesce(unanswered_since, refreshing_until)
              WHERE id = $1 AND (refreshing_until IS NULL OR refreshing_until < nightshift_now())
-               AND (access_token IS NULL OR token_generation <= $2)
-            RETURNING login_url, instance_url, client_id, client_secret, refresh_token, organization_id,
-                      token_generation, refreshing_until",
+               AND (access_token IS NULL OR token_generation <= $2) AND disconnected_at IS NULL
+            RETURNING login_url, instance_url, client_id, client_secret, organization_id, token_generation,
+                      refreshing_until, token_rotates, unanswered_since, nightshift_now() AS now,
+                      grant_kind, refresh_token, jwt_username, jwt_audience, jwt_key",
         )
         .bind(org.uuid())
         .bind(stale.map_or(-1, |stale| stale.0))
@@ -142,7 +171,7 @@ impl Connections<'_> {
     async fn not_ours(self, org: OrgId, stale: Option<TokenGeneration>) -> Result<Begun, StoreError> {
         let row = sqlx::query(
             "-- connections.not_ours
-            SELECT access_token, instance_url, token_generation,
+            SELECT access_token, instance_url, token_generation, disconnected_at IS NOT NULL AS disconnected,
                    coalesce(refreshing_until, nightshift_now()) AS until
               FROM org WHERE id = $1",
         )
@@ -154,6 +183,9 @@ impl Connections<'_> {
             thing: "org",
             name: org.to_string(),
         })?;
+        if row.get("disconnected") {
+            return Ok(Begun::Disconnected);
+        }
         match self.stored(org, &row)? {
             Some(token) if stale.is_none_or(|stale| token.generation > stale) => Ok(Begun::StillGood(token)),
             _ => Ok(Begun::SomebodyElse {
@@ -170,6 +202,7 @@ impl Connections<'_> {
         let row = sqlx::query(
             "-- connections.end_refresh
             UPDATE org SET access_token = $3, refresh_token = coalesce($4, refresh_token), instance_url = $5,
+                   token_rotates = $4::bytea IS NOT NULL, unanswered_since = NULL,
                    token_generation = token_generation + 1, refreshing_until = NULL, broken_with = NULL
              WHERE id = $1 AND token_generation = $2
             RETURNING access_token, instance_url, token_generation",
@@ -195,63 +228,32 @@ impl Connections<'_> {
         stored.ok_or(StoreError::LeaseLost)
     }
 
-    /// Gives the right back, if it is still ours. A code that only a person can mend marks the org; any other leaves it
-    /// for the next try.
+    /// Gives the right back, if it is still ours. A code that only a person can mend marks the org; an answer that is
+    /// missing leaves its mark too; anything else leaves all for the next try.
     ///
     /// Whoever slept past its end must not free the right of the worker that took over: a third one would send the same
     /// refresh token a second time, and Salesforce revoke everything.
-    pub async fn fail_refresh(self, refresh: Refresh, code: Option<FailureCode>) -> Result<(), StoreError> {
+    pub async fn fail_refresh(self, refresh: Refresh, failure: RefreshFailure) -> Result<(), StoreError> {
+        let code = match failure {
+            RefreshFailure::NeedsPerson(code) => Some(code.as_str()),
+            RefreshFailure::PassesByItself | RefreshFailure::NoAnswer => None,
+        };
         sqlx::query(
             "-- connections.fail_refresh
-            UPDATE org SET refreshing_until = NULL, broken_with = coalesce($3, broken_with)
+            UPDATE org SET refreshing_until = NULL, broken_with = coalesce($3, broken_with),
+                   unanswered_since = CASE WHEN $5 THEN coalesce(unanswered_since, nightshift_now())
+                                           ELSE unanswered_since END
              WHERE id = $1 AND token_generation = $2 AND refreshing_until = $4",
         )
         .bind(refresh.org.uuid())
         .bind(refresh.generation.0)
-        .bind(code.map(FailureCode::as_str))
+        .bind(code)
         .bind(Stamp(refresh.until))
+        .bind(failure == RefreshFailure::NoAnswer)
         .execute(&self.store.pool)
         .await
         .map_err(at("connections.fail_refresh"))?;
         Ok(())
-    }
-
-    /// Replaces the tokens after a person re-authenticated.
-    pub async fn reauthenticate(
-        self,
-        org: OrgId,
-        refresh_token: &SecretString,
-        access_token: &SecretString,
-        instance_url: &str,
-    ) -> Result<(), StoreError> {
-        let seal = |column, secret: &SecretString| self.store.keyring.seal(Place { org, column }, secret);
-        sqlx::query(
-            "-- connections.reauthenticate
-            UPDATE org SET refresh_token = $2, access_token = $3, instance_url = $4, broken_with = NULL,
-                   token_generation = token_generation + 1, refreshing_until = NULL
-             WHERE id = $1",
-        )
-        .bind(org.uuid())
-        .bind(seal("refresh_token", refresh_token))
-        .bind(seal("access_token", access_token))
-        .bind(instance_url)
-        .execute(&self.store.pool)
-        .await
-        .map_err(at("connections.reauthenticate"))?;
-        Ok(())
-    }
-
-    /// What a re-authentication needs of the connected app: login URL, client id and client secret.
-    pub async fn app(self, org: OrgId) -> Result<(String, String, Option<SecretString>), StoreError> {
-        let row = sqlx::query(
-            "-- connections.app\nSELECT login_url, client_id, client_secret FROM org WHERE id = $1",
-        )
-        .bind(org.uuid())
-        .fetch_one(&self.store.pool)
-        .await
-        .map_err(at("connections.app"))?;
-        let secret = self.open(org, "client_secret", &row)?;
-        Ok((row.get("login_url"), row.get("client_id"), secret))
     }
 
     fn stored(self, org: OrgId, row: &PgRow) -> Result<Option<StoredToken>, StoreError> {
@@ -266,8 +268,8 @@ impl Connections<'_> {
     fn refresh(self, org: OrgId, row: &PgRow) -> Result<Refresh, StoreError> {
         let missing = || StoreError::Decode {
             table: "org",
-            column: "refresh_token",
-            reason: "it is empty".to_owned(),
+            column: "grant_kind",
+            reason: "its secret is empty".to_owned(),
         };
         Ok(Refresh {
             org,
@@ -277,16 +279,17 @@ impl Connections<'_> {
             instance_url: row.get("instance_url"),
             client_id: row.get("client_id"),
             client_secret: self.open(org, "client_secret", row)?,
-            refresh_token: self.open(org, "refresh_token", row)?.ok_or_else(missing)?,
+            grant: grants::grant(row, org, &self.store.keyring)?.ok_or_else(missing)?,
+            rotates: row.get("token_rotates"),
+            unanswered_since: row
+                .get::<Option<Stamp>, _>("unanswered_since")
+                .map(|stamp| stamp.0),
             organization_id: word("org", "organization_id", row.get("organization_id"))?,
+            now: row.get::<Stamp, _>("now").0,
         })
     }
 
     fn open(self, org: OrgId, column: &'static str, row: &PgRow) -> Result<Option<SecretString>, StoreError> {
-        let stored: Option<Vec<u8>> = row.get(column);
-        stored
-            .map(|stored| self.store.keyring.open(Place { org, column }, &stored))
-            .transpose()
-            .map_err(Into::into)
+        grants::open(row, Place { org, column }, &self.store.keyring)
     }
 }

@@ -8,6 +8,7 @@ pub mod cases;
 pub mod connections;
 pub mod dictionary;
 pub mod error;
+mod grants;
 pub mod jobs;
 pub mod keyring;
 pub mod nights;
@@ -28,6 +29,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use error::StoreError;
+pub use grants::{Grant, JwtBearer};
 pub use keyring::{Keyring, KeyringError};
 
 use error::at;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     Store,
     error::{Conflict, StoreError, at},
+    grants::{Grant, GrantColumns},
     keyring::Place,
     row::{Day, Stamp, word},
 };
@@ -46,7 +47,9 @@ pub struct NewOrg {
     /// Of the connected app, if it has one.
     pub client_secret: Option<SecretString>,
     /// Already proven to work.
-    pub refresh_token: SecretString,
+    pub grant: Grant,
+    /// Whether the proof brought a new refresh token.
+    pub rotates: bool,
     /// The one it gave.
     pub access_token: SecretString,
     /// Facts.
@@ -100,6 +103,8 @@ pub struct OrgRow {
     pub nights_since_full: i32,
     /// The code with which the connection was found broken.
     pub broken_with: Option<String>,
+    /// Since when it is disconnected.
+    pub disconnected_at: Option<Timestamp>,
     /// The state of its open or newest sync.
     pub sync_state: Option<SyncState>,
     /// Cases that wait for somebody.
@@ -111,7 +116,7 @@ impl OrgRow {
     pub fn state(&self) -> &'static str {
         match self.sync_state {
             Some(state) if state.is_open() => "syncing",
-            _ if self.broken_with.is_some() => "needs_authentication",
+            _ if self.broken_with.is_some() || self.disconnected_at.is_some() => "needs_authentication",
             _ if self.paused => "paused",
             Some(SyncState::Held) => "held",
             _ => "idle",
@@ -122,7 +127,7 @@ impl OrgRow {
 const SELECT: &str = "SELECT org.id, org.name, org.organization_id, org.login_url, org.instance_url, org.is_sandbox, \
      org.instance_name, org.edition, org.time_zone, org.window_opens, org.window_closes, org.slot, org.days, org.paused, \
      org.slots_after, org.last_night, org.next_run, org.current_revision, org.current_as_of, org.nights_since_full, \
-     org.broken_with, \
+     org.broken_with, org.disconnected_at, \
      (SELECT state FROM sync WHERE sync.org_id = org.id ORDER BY admitted_at DESC, sync.id DESC LIMIT 1) AS sync_state, \
      (SELECT count(*) FROM support_case WHERE support_case.org_id = org.id AND support_case.state = 'open') AS open_cases \
      FROM org";
@@ -147,12 +152,15 @@ impl Orgs<'_> {
             return Err(StoreError::Conflict(conflict(&row, new)));
         }
         let schedule = Columns::of(&new.schedule);
+        let grant = GrantColumns::of(&new.grant, org, &self.store.keyring);
         sqlx::query(
             "-- orgs.add
             INSERT INTO org (id, name, name_folded, organization_id, login_url, instance_url, client_id, client_secret,
                    refresh_token, access_token, token_generation, is_sandbox, instance_name, edition, time_zone,
-                   window_opens, window_closes, slot, days, slots_after, next_run, connected_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $19)",
+                   window_opens, window_closes, slot, days, slots_after, next_run, connected_at,
+                   grant_kind, jwt_username, jwt_audience, jwt_key, token_rotates)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $19,
+                   $21, $22, $23, $24, $25)",
         )
         .bind(org.uuid())
         .bind(new.name.as_str())
@@ -162,7 +170,7 @@ impl Orgs<'_> {
         .bind(&new.instance_url)
         .bind(&new.client_id)
         .bind(new.client_secret.as_ref().map(|secret| seal("client_secret", secret)))
-        .bind(seal("refresh_token", &new.refresh_token))
+        .bind(grant.refresh_token)
         .bind(seal("access_token", &new.access_token))
         .bind(new.is_sandbox)
         .bind(&new.instance_name)
@@ -174,6 +182,11 @@ impl Orgs<'_> {
         .bind(schedule.days)
         .bind(Stamp(new.connected_at))
         .bind(Stamp(new.next_run))
+        .bind(grant.kind)
+        .bind(grant.jwt_username)
+        .bind(grant.jwt_audience)
+        .bind(grant.jwt_key)
+        .bind(new.rotates)
         .execute(&mut *tx)
         .await
         .map_err(at("orgs.add"))?;
@@ -287,11 +300,11 @@ impl Orgs<'_> {
         Ok(())
     }
 
-    /// Fires slots again: those strictly after `from`.
+    /// Fires slots again: those strictly after `from`. An org that is disconnected stays as it is.
     pub async fn resume(self, org: OrgId, from: Timestamp, next_run: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "-- orgs.resume
-            UPDATE org SET paused = false, slots_after = $2, next_run = $3 WHERE id = $1 AND paused",
+            UPDATE org SET paused = false, slots_after = $2, next_run = $3 WHERE id = $1 AND paused AND disconnected_at IS NULL",
         )
         .bind(org.uuid())
         .bind(Stamp(from))
@@ -383,6 +396,7 @@ fn org_row(row: &PgRow) -> Result<OrgRow, StoreError> {
         current_as_of: stamp("current_as_of"),
         nights_since_full: row.get("nights_since_full"),
         broken_with: row.get("broken_with"),
+        disconnected_at: stamp("disconnected_at"),
         sync_state: sync_state
             .map(|state| word("sync", "state", &state))
             .transpose()?,

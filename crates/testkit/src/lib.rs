@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use nightshift_domain::schedule::{Days, Schedule, Window};
-use nightshift_store::{Keyring, Store, StoreSettings, orgs::NewOrg};
+use nightshift_store::{Grant, Keyring, Store, StoreSettings, orgs::NewOrg};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
@@ -183,7 +183,8 @@ pub fn new_org(n: u32, connected_at: Timestamp) -> NewOrg {
         instance_url: "https://acme.my.salesforce.com".into(),
         client_id: "client".into(),
         client_secret: None,
-        refresh_token: "refresh".into(),
+        grant: Grant::RefreshToken("refresh".into()),
+        rotates: false,
         access_token: "access".into(),
         is_sandbox: false,
         instance_name: None,

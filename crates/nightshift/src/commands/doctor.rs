@@ -1,5 +1,7 @@
 //! `doctor`: looks at everything a process needs, says what it saw and what to do. Changes nothing.
 
+mod network;
+
 use std::{process::ExitCode, time::Duration};
 
 use nightshift_domain::schedule::zone_names;
@@ -68,6 +70,7 @@ pub async fn doctor(settings: &Settings, json: Json) -> Result<ExitCode, Command
     let mut findings = vec![zones(), key(settings)];
     findings.extend(database(settings).await);
     findings.push(broker(settings).await);
+    findings.extend(network::check(settings).await);
     if json.json {
         let checks: Vec<_> = findings
             .iter()

@@ -1,13 +1,11 @@
-//! `org add`, `list`, `show`, `schedule`, `pause`, `resume`, `reauthenticate`.
+//! `org list`, `show`, `schedule`, `pause`, `resume`; how an org is reached is told in `org/connect.rs`.
+
+mod callback;
+mod connect;
 
 use std::process::ExitCode;
 
-use nightshift_connections::{NewConnection, connect, reauthenticate};
-use nightshift_domain::{
-    OrgName,
-    schedule::{Days, LocalMinute, Schedule, Window, Zone},
-    sync::Mode,
-};
+use nightshift_domain::schedule::{Days, LocalMinute, Schedule, Window, Zone};
 use nightshift_store::{
     Store,
     orgs::{OrgRow, Saved},
@@ -15,9 +13,9 @@ use nightshift_store::{
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use super::{maybe, secret_file, sync, time};
+use super::{maybe, time};
 use crate::{
-    cli::{Json, OrgAddArgs, OrgCommand, ScheduleArgs},
+    cli::{Json, OrgCommand, ScheduleArgs},
     config::Settings,
     error::CommandError,
     output, wiring,
@@ -27,7 +25,8 @@ use crate::{
 pub async fn org(settings: &Settings, command: OrgCommand) -> Result<ExitCode, CommandError> {
     let store = wiring::store(settings).await?;
     match command {
-        OrgCommand::Add(args) => add(&store, settings, args).await?,
+        OrgCommand::Add(args) => connect::add(&store, settings, args).await?,
+        OrgCommand::Login(args) => connect::login(&store, settings, args).await?,
         OrgCommand::List(json) => list(&store.orgs().list().await?, json),
         OrgCommand::Show { name, json } => show(&store.orgs().find(&name).await?, json),
         OrgCommand::Schedule(args) => schedule(&store, &args).await?,
@@ -40,58 +39,10 @@ pub async fn org(settings: &Settings, command: OrgCommand) -> Result<ExitCode, C
             );
         }
         OrgCommand::Resume { name } => resume(&store, &name).await?,
-        OrgCommand::Reauthenticate {
-            name,
-            refresh_token_file,
-        } => {
-            let org = store.orgs().find(&name).await?;
-            let token = secret_file(&refresh_token_file)?;
-            reauthenticate(&store, &wiring::salesforce(settings)?, &org, token).await?;
-            eprintln!(
-                "org {} is connected again; nightshift sync {} starts a sync now",
-                org.name, org.name
-            );
-        }
+        OrgCommand::Reauthenticate(args) => connect::renew(&store, settings, args).await?,
+        OrgCommand::Disconnect { name, yes } => connect::end(&store, settings, &name, yes).await?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn add(store: &Store, settings: &Settings, args: OrgAddArgs) -> Result<(), CommandError> {
-    let name: OrgName = args
-        .name
-        .parse()
-        .map_err(|error| CommandError::Usage(format!("NAME: {error}")))?;
-    if args.sandbox && args.login_url.contains("//login.salesforce.com") {
-        return Err(CommandError::Usage(
-            "a sandbox logs in at https://test.salesforce.com or at its My Domain, not at login.salesforce.com".into(),
-        ));
-    }
-    let connection = NewConnection {
-        name,
-        login_url: args.login_url,
-        client_id: args.client_id,
-        client_secret: args.client_secret_file.as_deref().map(secret_file).transpose()?,
-        refresh_token: secret_file(&args.refresh_token_file)?,
-        time_zone: args.time_zone,
-    };
-    let salesforce = wiring::salesforce(settings)?;
-    let id = connect(store, &salesforce, connection, None, &mut rand::rng()).await?;
-    let org = store.orgs().show(id).await?;
-    if !args.no_sync {
-        sync::start(store, settings, &org, Mode::Incremental).await?;
-    }
-    if args.json.json {
-        output::json(&summary(&org));
-    } else {
-        let next = maybe(org.next_run.map(time));
-        output::line(&format!(
-            "connected {} ({}), zone {}, next run {next}",
-            org.name,
-            org.organization_id,
-            zone(&org)
-        ));
-    }
-    Ok(())
 }
 
 fn zone(org: &OrgRow) -> &str {
@@ -123,6 +74,7 @@ fn whole(org: &OrgRow) -> Value {
     document["sandbox"] = json!(org.is_sandbox);
     document["edition"] = json!(org.edition);
     document["broken_with"] = json!(org.broken_with);
+    document["disconnected_at"] = json!(org.disconnected_at.map(|at| at.to_string()));
     document
 }
 
@@ -207,6 +159,12 @@ fn changed(org: &OrgRow, args: &ScheduleArgs) -> Result<Schedule, CommandError> 
 
 async fn resume(store: &Store, name: &str) -> Result<(), CommandError> {
     let org = store.orgs().find(name).await?;
+    if org.disconnected_at.is_some() {
+        return Err(CommandError::Refused(format!(
+            "org {0} is disconnected; connect it again first: nightshift org login {0}, or org reauthenticate {0}",
+            org.name
+        )));
+    }
     let now = store.now().await?;
     let next = org
         .schedule

@@ -294,6 +294,13 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
             reason,
         });
     }
+    if settings.salesforce.proxy.is_none() && !settings.salesforce.no_proxy.is_empty() {
+        return Err(ConfigError::BadValue {
+            key: "salesforce.no_proxy".into(),
+            reason: "it goes with salesforce.proxy, which is not set; the environment's proxy has NO_PROXY"
+                .into(),
+        });
+    }
     Ok(())
 }
 
@@ -402,6 +409,7 @@ mod tests {
             ("[http]\nlisten = \"here\"", "0.0.0.0:9090"),
             ("[worker]\nclasses = [\"fast\"]", "control, poll, ingest"),
             ("[telemetry]\nlog_format = \"xml\"", "telemetry.log_format"),
+            ("[salesforce]\nno_proxy = [\"10.0.0.0/8\"]", "salesforce.proxy"),
         ] {
             let shown = error(text);
             assert!(shown.contains(wanted), "{text}: {shown}");

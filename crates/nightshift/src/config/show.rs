@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use super::Settings;
 
 /// Keys whose values are never shown.
-pub(super) const SECRETS: [(&str, &str); 3] = [("database", "url"), ("broker", "url"), ("secrets", "key")];
+pub(super) const SECRETS: [(&str, &str); 4] = [
+    ("database", "url"),
+    ("broker", "url"),
+    ("secrets", "key"),
+    ("salesforce", "proxy"),
+];
 
 /// The settings as a tree, secrets replaced.
 pub fn show(settings: &Settings) -> Value {
@@ -21,6 +26,7 @@ pub fn show(settings: &Settings) -> Value {
     tree["database"]["url"] = secret(&settings.database.url);
     tree["broker"]["url"] = secret(&settings.broker.url);
     tree["secrets"]["key"] = secret(&settings.secrets.key);
+    tree["salesforce"]["proxy"] = secret(&settings.salesforce.proxy);
     tree
 }
 
@@ -53,6 +59,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.database.url = Some("postgres://u:hunter2@h/db".into());
         settings.secrets.key = Some("k:hunter2".into());
+        settings.salesforce.proxy = Some("http://u:hunter2@proxy:3128".into());
         let shown = format!("{} {:?} {:?}", show(&settings), rows(&settings), settings);
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("(set, hidden)"));

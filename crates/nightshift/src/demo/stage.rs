@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use nightshift_connections::{NewConnection, connect};
+use nightshift_connections::{Grant, NewConnection, connect};
 use nightshift_domain::{
     admission::Door,
     ids::{OrgId, SyncId},
@@ -141,7 +141,7 @@ impl Stage {
                 login_url: self.simulator.base_url(),
                 client_id: access.client_id.clone(),
                 client_secret: access.client_secret.clone().map(Into::into),
-                refresh_token: access.refresh_token.clone().into(),
+                grant: Grant::RefreshToken(access.refresh_token.clone().into()),
                 time_zone: None,
             };
             let org = connect(&self.store, &salesforce, connection, floor, &mut rand::rng()).await?;

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 use axum::body::Body;
 use nightshift_domain::{FailureCode, LeftOutReason, Verdict};
 use nightshift_salesforce::{
-    Api, ApiVersion, AsyncId, BulkJob, BulkState, BulkTime, CallCounter, Client, HostPolicy, Http,
-    HttpSettings, ListQuery, Proxy, QueryKind, ReadRequest, Records, RefreshRequest, RetrieveRequest,
-    RetrieveStatus, Ruled, Salesforce, SalesforceError, read_message,
+    Api, ApiVersion, App, AsyncId, BulkJob, BulkState, BulkTime, CallCounter, Client, Grant, HostPolicy,
+    Http, HttpSettings, ListQuery, Proxy, QueryKind, ReadRequest, Records, RetrieveRequest, RetrieveStatus,
+    Ruled, Salesforce, SalesforceError, read_message,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -137,14 +137,15 @@ impl Met {
 async fn ask(call: Asked, client: &Client, salesforce: &Salesforce, url: &Url) -> SalesforceError {
     match call {
         Asked::Token => {
-            let request = RefreshRequest {
+            let app = App {
                 address: url,
                 client_id: "app",
                 client_secret: None,
-                refresh_token: &"5Aep-SECRETTOKEN".into(),
             };
+            let token = "5Aep-SECRETTOKEN".into();
+            let grant = Grant::RefreshToken(&token);
             let oauth = salesforce.oauth();
-            oauth.refresh(&request, &CallCounter::new()).await.unwrap_err()
+            oauth.token(&app, grant, &CallCounter::new()).await.unwrap_err()
         }
         Asked::Versions => client.versions().await.unwrap_err(),
         Asked::Limits => client.limits().await.unwrap_err(),

@@ -5,9 +5,9 @@ use std::{io::Read, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use nightshift_domain::{FailureCode, OrgId, Verdict};
 use nightshift_salesforce::{
-    ApiVersion, AsyncId, CallCounter, CallKind, Client, HostPolicy, Http, HttpSettings, OAuth, Proxy,
-    RawListing, RefreshRequest, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes, Ruled,
-    Salesforce, SalesforceError, Session, TokenAnswer, TokenError, TokenGeneration, TokenSource, ZipAnswer,
+    ApiVersion, App, AsyncId, CallCounter, CallKind, Client, Grant, HostPolicy, Http, HttpSettings, OAuth,
+    Proxy, RawListing, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes, Ruled, Salesforce,
+    SalesforceError, Session, TokenAnswer, TokenError, TokenGeneration, TokenSource, ZipAnswer,
 };
 use nightshift_simulator::{Call, Fault, OrgAccess, OrgSpec, Simulator, SimulatorSettings};
 use secrecy::SecretString;
@@ -43,13 +43,15 @@ impl Tokens {
             return Ok(session.clone());
         }
         let address = self.access.instance_url.parse().unwrap();
-        let request = RefreshRequest {
+        let app = App {
             address: &address,
             client_id: &self.access.client_id,
             client_secret: None,
-            refresh_token: &kept.0,
         };
-        let answer = self.oauth.refresh(&request, calls).await?;
+        let answer = self
+            .oauth
+            .token(&app, Grant::RefreshToken(&kept.0), calls)
+            .await?;
         let session = Session {
             instance_url: answer.instance_url,
             access_token: answer.access_token,
@@ -147,15 +149,25 @@ impl Desk {
         token: &str,
     ) -> Result<TokenAnswer, SalesforceError> {
         let (secret, token) = (secret.map(SecretString::from), SecretString::from(token));
-        let request = RefreshRequest {
+        self.asks(client_id, secret.as_ref(), Grant::RefreshToken(&token))
+            .await
+    }
+
+    /// Asks the token endpoint for what any grant gives.
+    pub async fn asks(
+        &self,
+        client_id: &str,
+        client_secret: Option<&SecretString>,
+        grant: Grant<'_>,
+    ) -> Result<TokenAnswer, SalesforceError> {
+        let app = App {
             address: &self.access.instance_url.parse().unwrap(),
             client_id,
-            client_secret: secret.as_ref(),
-            refresh_token: &token,
+            client_secret,
         };
         self.salesforce
             .oauth()
-            .refresh(&request, self.client.calls())
+            .token(&app, grant, self.client.calls())
             .await
     }
 

@@ -10,8 +10,10 @@
 
 mod bulk;
 mod desk;
+mod grants;
 mod queries;
 mod reads;
 mod retrieves;
+mod sessions;
 mod tokens;
 mod zips;

@@ -59,7 +59,14 @@ async fn mark_connection(c: &mut PgConnection, org: OrgId, code: FailureCode) ->
     use FailureCode as F;
     if !matches!(
         code,
-        F::TokenRevoked | F::UserInactive | F::AppNotApproved | F::OtherOrg | F::AppMisconfigured
+        F::TokenRevoked
+            | F::TokenAnswerLost
+            | F::OrgDisconnected
+            | F::UserInactive
+            | F::AppNotApproved
+            | F::OtherOrg
+            | F::AppMisconfigured
+            | F::JwtAccessToken
     ) {
         return Ok(());
     }

@@ -1,105 +1,18 @@
 //! Refreshes of one org's token by many, on a real PostgreSQL, at a token endpoint that revokes all on a reuse.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test ends where something is not as it should be"
-)]
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use nightshift_connections::{NewConnection, Tokens, connect};
-use nightshift_domain::{OrgId, Verdict};
-use nightshift_salesforce::{
-    ApiVersion, CallCounter, HostPolicy, Http, HttpSettings, Salesforce, Session, TokenError,
-    TokenGeneration, TokenSource,
-};
-use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec, Simulator, SimulatorSettings};
-use nightshift_store::{
-    Store,
-    connections::{Begun, Refresh},
-};
-use nightshift_testkit::TestDb;
+use nightshift_connections::Tokens;
+use nightshift_domain::{FailureCode, OrgId, Verdict};
+use nightshift_salesforce::{CallCounter, Session, TokenError, TokenGeneration, TokenSource};
+use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
+use nightshift_store::connections::RefreshFailure;
 use secrecy::ExposeSecret;
 use tokio::sync::Barrier;
 
+use crate::desk::{Desk, LAPSED};
+
 const TASKS: usize = 30;
-/// How long one refresh may hold an org's token, and when that is over.
-const HOLD: Duration = Duration::from_secs(60);
-const LAPSED: Duration = Duration::from_secs(61);
-
-/// A connected org whose tokens rotate, and no session in it.
-struct Desk {
-    database: TestDb,
-    store: Store,
-    simulator: Simulator,
-    salesforce: Salesforce,
-    org: OrgId,
-}
-
-impl Desk {
-    async fn new() -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let database = TestDb::fresh().await;
-        let store = database.store().await;
-        let simulator = Simulator::start(SimulatorSettings::default()).await.unwrap();
-        let access = simulator
-            .add_org(OrgSpec::generated("acme", 1, 100).rotating().with_secret("app"))
-            .unwrap();
-        let http = Http::new(HttpSettings::default()).unwrap();
-        let salesforce = Salesforce::new(http, HostPolicy::new(&["127.0.0.1".to_owned()]));
-        let connection = NewConnection {
-            name: "acme".parse().unwrap(),
-            login_url: simulator.base_url(),
-            client_id: access.client_id,
-            client_secret: access.client_secret.map(Into::into),
-            refresh_token: access.refresh_token.into(),
-            time_zone: None,
-        };
-        let org = connect(&store, &salesforce, connection, None, &mut rand::rng())
-            .await
-            .unwrap();
-        simulator.expire_sessions("acme").unwrap();
-        Self {
-            database,
-            store,
-            simulator,
-            salesforce,
-            org,
-        }
-    }
-
-    /// The tokens as a process of its own sees them.
-    async fn tokens(&self) -> Tokens {
-        Tokens::new(self.database.store().await, self.salesforce.oauth())
-    }
-
-    fn token_calls(&self) -> u64 {
-        self.simulator.calls("acme").unwrap()[&Call::Token]
-    }
-
-    /// Takes the right to refresh, if it is to be had, as a worker does before its call.
-    async fn begins(&self) -> Option<Refresh> {
-        let connections = self.store.connections();
-        let stale = connections.token(self.org).await.unwrap().unwrap().generation;
-        match connections
-            .begin_refresh(self.org, Some(stale), HOLD)
-            .await
-            .unwrap()
-        {
-            Begun::Ours(refresh) => Some(*refresh),
-            _ => None,
-        }
-    }
-
-    /// Whether the org opens with what is stored: with one call, so that no refresh of the client's own helps.
-    async fn opens(&self, tokens: Tokens) -> bool {
-        let before = self.token_calls();
-        let tokens: Arc<dyn TokenSource> = Arc::new(tokens);
-        let client = self
-            .salesforce
-            .client(self.org, tokens, CallCounter::new(), ApiVersion::NEWEST_TESTED);
-        client.organization().await.is_ok() && self.token_calls() == before
-    }
-}
 
 /// Asks again while another one refreshes, as a job that waits does.
 async fn newer_than(tokens: &Tokens, org: OrgId, stale: TokenGeneration) -> Result<Session, TokenError> {
@@ -114,7 +27,7 @@ async fn newer_than(tokens: &Tokens, org: OrgId, stale: TokenGeneration) -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b59_thirty_who_meet_an_expired_token_refresh_it_once_and_share_the_new_one() {
-    let desk = Desk::new().await;
+    let desk = Desk::rotating().await;
     let (before, start) = (desk.token_calls(), Arc::new(Barrier::new(TASKS)));
     let mut asking = Vec::new();
     for _ in 0..TASKS {
@@ -150,7 +63,7 @@ async fn b59_thirty_who_meet_an_expired_token_refresh_it_once_and_share_the_new_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b59_a_refresh_whose_worker_dies_before_its_call_is_taken_over_once_it_lapses() {
-    let desk = Desk::new().await;
+    let desk = Desk::rotating().await;
     let (tokens, org, calls) = (desk.tokens().await, desk.org, CallCounter::new());
     let before = desk.token_calls();
     let stale = tokens.token(org, &calls).await.unwrap().generation;
@@ -172,7 +85,7 @@ async fn b59_a_refresh_whose_worker_dies_before_its_call_is_taken_over_once_it_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b61_a_rotated_token_that_dies_with_its_worker_needs_a_person_and_is_said_to() {
-    let desk = Desk::new().await;
+    let desk = Desk::rotating().await;
     let (tokens, org, calls) = (desk.tokens().await, desk.org, CallCounter::new());
     let before = desk.token_calls();
     let stale = tokens.token(org, &calls).await.unwrap().generation;
@@ -197,7 +110,9 @@ async fn b61_a_rotated_token_that_dies_with_its_worker_needs_a_person_and_is_sai
     let Err(TokenError::Salesforce(refused)) = newer_than(&tokens, org, stale).await else {
         panic!("Salesforce has taken the token back")
     };
-    assert_eq!(refused.step_error().verdict, Verdict::Reauthenticate, "{refused}");
+    let answer = refused.step_error();
+    assert_eq!(answer.verdict, Verdict::Reauthenticate, "{refused}");
+    assert_eq!(answer.code, FailureCode::TokenAnswerLost, "{refused}");
     assert_eq!(
         desk.store.orgs().show(org).await.unwrap().state(),
         "needs_authentication"
@@ -206,11 +121,11 @@ async fn b61_a_rotated_token_that_dies_with_its_worker_needs_a_person_and_is_sai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b59_a_worker_that_slept_through_its_refresh_frees_nobody_elses() {
-    let desk = Desk::new().await;
+    let desk = Desk::rotating().await;
     let gives_back = async |refresh| {
         desk.store
             .connections()
-            .fail_refresh(refresh, None)
+            .fail_refresh(refresh, RefreshFailure::PassesByItself)
             .await
             .unwrap();
     };
@@ -225,4 +140,75 @@ async fn b59_a_worker_that_slept_through_its_refresh_frees_nobody_elses() {
     );
     gives_back(taken_over).await;
     assert!(desk.begins().await.is_some(), "its own right it gives back");
+}
+
+/// A refresh that Salesforce carries out, and whose answer comes when nobody waits for it any more.
+pub async fn loses_an_answer(desk: &Desk) {
+    let slow = Fault {
+        millis: Some(60_000),
+        ..Fault::new(FaultKind::Slow).on(&[Call::Token]).times(1)
+    };
+    desk.simulator.fault("acme", slow).unwrap();
+    let (tokens, calls) = (desk.tokens().await, CallCounter::new());
+    let expired = tokens.token(desk.org, &calls).await.unwrap();
+    let lost = tokens.refresh(desk.org, expired.generation, &calls).await;
+    let Err(TokenError::Salesforce(error)) = lost else {
+        panic!("{lost:?}");
+    };
+    assert_eq!(
+        error.step_error().code,
+        FailureCode::SalesforceUnreachable,
+        "{error}"
+    );
+}
+
+async fn next_refresh(desk: &Desk) -> Result<(), (FailureCode, Verdict)> {
+    let (tokens, calls) = (desk.tokens().await, CallCounter::new());
+    let expired = tokens.token(desk.org, &calls).await.unwrap();
+    match tokens.refresh(desk.org, expired.generation, &calls).await {
+        Ok(_) => Ok(()),
+        Err(TokenError::Salesforce(error)) => {
+            let answer = error.step_error();
+            Err((answer.code, answer.verdict))
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b61_an_answer_that_was_lost_after_a_rotation_is_a_code_of_its_own() {
+    let desk = Desk::rotating().await;
+    loses_an_answer(&desk).await;
+    let answer = next_refresh(&desk).await;
+    assert_eq!(
+        answer,
+        Err((FailureCode::TokenAnswerLost, Verdict::Reauthenticate))
+    );
+    let org = desk.store.orgs().show(desk.org).await.unwrap();
+    assert_eq!(org.broken_with.as_deref(), Some("token_answer_lost"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_lost_without_rotation_heals_by_the_next_refresh() {
+    let desk = Desk::open(OrgSpec::generated("acme", 1, 100)).await;
+    loses_an_answer(&desk).await;
+    next_refresh(&desk).await.unwrap();
+    // and what is revoked afterwards is revoked, and nothing else
+    loses_an_answer(&desk).await;
+    desk.simulator.revoke("acme").unwrap();
+    let answer = next_refresh(&desk).await;
+    assert_eq!(answer, Err((FailureCode::TokenRevoked, Verdict::Reauthenticate)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_leaves_no_mark_of_a_lost_answer() {
+    let desk = Desk::rotating().await;
+    let fault = Fault::new(FaultKind::OauthError).saying("unknown_error", "retry your request");
+    desk.simulator.fault("acme", fault.times(1)).unwrap();
+    assert!(next_refresh(&desk).await.is_err());
+    let connection = desk.store.connections().show(desk.org).await.unwrap();
+    assert!(connection.unanswered_since.is_none());
+    desk.simulator.revoke("acme").unwrap();
+    let answer = next_refresh(&desk).await;
+    assert_eq!(answer, Err((FailureCode::TokenRevoked, Verdict::Reauthenticate)));
 }

@@ -47,6 +47,7 @@ impl QueryKind {
 #[derive(Deserialize)]
 struct Page<T> {
     records: Vec<T>,
+    done: Option<bool>,
     #[serde(rename = "totalSize")]
     total: Option<u64>,
     #[serde(rename = "nextRecordsUrl")]
@@ -61,6 +62,7 @@ pub struct Records<T> {
     ahead: Option<Ask>,
     /// The object gives so many rows at most, and no next page.
     bound: Option<u64>,
+    fetched: u64,
     total: Option<u64>,
 }
 
@@ -74,6 +76,7 @@ impl Client {
             page: Vec::new().into_iter(),
             ahead: Some(ask),
             bound: bound(soql),
+            fetched: 0,
             total: None,
         }
     }
@@ -95,18 +98,19 @@ impl<T: DeserializeOwned> Records<T> {
         self.total
     }
 
-    /// The next record; `None` at the end.
+    /// The next record; `None` at the end. After an error the same page is asked for again.
     pub async fn next(&mut self) -> Result<Option<T>, SalesforceError> {
         loop {
             if let Some(record) = self.page.next() {
                 return Ok(Some(record));
             }
-            let Some(ask) = self.ahead.take() else {
+            let Some(ask) = &self.ahead else {
                 return Ok(None);
             };
-            let (page, base) = self.fetch(&ask).await?;
+            let (page, ahead) = self.fetch(ask).await?;
+            self.ahead = ahead;
             self.total = page.total.or(self.total);
-            self.ahead = page.next.map(|named| next_ask(&ask, &base, &named)).transpose()?;
+            self.fetched += page.records.len() as u64;
             self.page = page.records.into_iter();
         }
     }
@@ -119,14 +123,20 @@ impl<T: DeserializeOwned> Records<T> {
         })
     }
 
-    async fn fetch(&self, ask: &Ask) -> Result<(Page<T>, Url), SalesforceError> {
+    /// One page, and what to ask for the next one.
+    async fn fetch(&self, ask: &Ask) -> Result<(Page<T>, Option<Ask>), SalesforceError> {
         let call = call(ask);
         let (page, base): (Page<T>, Url) = self.client.json_from(call, ask).await?;
-        let rows = page.records.len() as u64;
-        match self.bound {
-            Some(bound) if rows >= bound => Err(SalesforceError::TooManyRows { call, rows }),
-            _ => Ok((page, base)),
+        let rows = self.fetched + page.records.len() as u64;
+        if self.bound.is_some_and(|bound| rows >= bound) {
+            return Err(SalesforceError::TooManyRows { call, rows });
         }
+        let ahead = match &page.next {
+            Some(named) => Some(next_ask(ask, &base, named)?),
+            None if page.done == Some(false) => return Err(no_next_page(ask, "not done, and no next page")),
+            None => None,
+        };
+        Ok((page, ahead))
     }
 }
 
@@ -141,16 +151,20 @@ fn call(ask: &Ask) -> CallKind {
 /// The request of a next page. An address that was just used would be fetched for ever.
 fn next_ask(ask: &Ask, base: &Url, named: &str) -> Result<Ask, SalesforceError> {
     let target = Target::next_page(base, named).filter(|target| *target != ask.target);
-    let target = target.ok_or_else(|| SalesforceError::Unexpected {
-        call: call(ask),
-        status: 200,
-        expected: Expected::NextPage,
-        text: text::keep(named, 200, &[]),
-    })?;
+    let target = target.ok_or_else(|| no_next_page(ask, named))?;
     Ok(Ask {
         headers: ask.headers.clone(),
         ..Ask::to(target)
     })
+}
+
+fn no_next_page(ask: &Ask, named: &str) -> SalesforceError {
+    SalesforceError::Unexpected {
+        call: call(ask),
+        status: 200,
+        expected: Expected::NextPage,
+        text: text::keep(named, 200, &[]),
+    }
 }
 
 /// How many rows the queried object gives at most, where that is all one can get.

@@ -78,6 +78,27 @@ async fn a_page_that_names_itself_as_the_next_one_is_fetched_once() {
 }
 
 #[tokio::test]
+async fn a_query_that_is_not_done_never_ends_for_lack_of_a_next_page() {
+    let bench = bench(vec![json(r#"{"totalSize":9,"done":false,"records":[{}]}"#)]).await;
+    let error = all(&bench, "SELECT Id FROM X").await.unwrap_err();
+    assert!(matches!(error, SalesforceError::Unexpected { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_that_fails_is_no_end_and_can_be_asked_for_again() {
+    let first =
+        r#"{"totalSize":2,"done":false,"nextRecordsUrl":"/services/data/v67.0/query/0r8-1","records":[{}]}"#;
+    let busy = r#"[{"message":"busy","errorCode":"SERVER_UNAVAILABLE"}]"#;
+    let last = r#"{"totalSize":2,"done":true,"records":[{}]}"#;
+    let bench = bench(vec![json(first), answer(503, JSON, busy), json(last)]).await;
+    let mut records: Records<Value> = bench.client.query(QueryKind::Live, "SELECT Id FROM X");
+    assert!(records.next().await.unwrap().is_some());
+    assert!(records.next().await.is_err());
+    assert!(records.next().await.unwrap().is_some());
+    assert!(records.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_query_of_dependencies_that_comes_back_full_is_split() {
     let rows = |count: usize| {
         let rows = vec!["{}"; count].join(",");

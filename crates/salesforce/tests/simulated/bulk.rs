@@ -52,7 +52,7 @@ async fn page(
 
 #[tokio::test]
 async fn a_job_is_worked_on_and_then_gives_all_its_rows_page_by_page() {
-    let desk = Desk::open(OrgSpec::generated("Acme", 1, 9_000)).await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 6_000)).await;
     let fields = desk.simulator.expected_counts("Acme").unwrap()["CustomField"];
     let job = made(&desk, QueryKind::Tooling, FIELDS).await;
     assert_eq!(job.api(), Api::Tooling);
@@ -82,7 +82,7 @@ async fn a_job_is_worked_on_and_then_gives_all_its_rows_page_by_page() {
 
 #[tokio::test]
 async fn a_page_can_be_read_again_from_its_locator() {
-    let desk = Desk::open(OrgSpec::generated("Acme", 1, 4_000)).await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 4_000)).await;
     let job = made(&desk, QueryKind::Tooling, FIELDS).await;
     done(&desk, &job).await;
     let (_, second) = page(&desk, &job, None, 300).await;
@@ -92,7 +92,7 @@ async fn a_page_can_be_read_again_from_its_locator() {
 
 #[tokio::test]
 async fn a_page_that_breaks_off_is_an_error_and_never_a_short_page() {
-    let desk = Desk::open(OrgSpec::generated("Acme", 1, 9_000)).await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 6_000)).await;
     let job = made(&desk, QueryKind::Tooling, FIELDS).await;
     done(&desk, &job).await;
     desk.fault(Fault::new(FaultKind::Reset).times(1).on(&[Call::BulkResults]));
@@ -111,7 +111,7 @@ async fn a_page_that_breaks_off_is_an_error_and_never_a_short_page() {
 
 #[tokio::test]
 async fn a_job_past_its_time_is_aborted_and_says_so() {
-    let desk = Desk::acme().await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let job = made(&desk, QueryKind::Live, "SELECT Id FROM User").await;
     let error = desk.client.bulk_look(&job, LATE).await.unwrap_err();
     assert!(matches!(error, SalesforceError::BulkTooSlow { .. }), "{error}");
@@ -129,7 +129,7 @@ async fn a_job_past_its_time_is_aborted_and_says_so() {
 
 #[tokio::test]
 async fn a_job_that_is_done_late_is_taken_all_the_same() {
-    let desk = Desk::acme().await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let job = made(&desk, QueryKind::Live, "SELECT Id FROM User").await;
     desk.simulator.advance(LONG_ENOUGH);
     let state = desk.client.bulk_look(&job, LATE).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_job_that_is_done_late_is_taken_all_the_same() {
 
 #[tokio::test]
 async fn no_stumble_of_a_look_ends_the_job() {
-    let desk = Desk::acme().await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let job = made(&desk, QueryKind::Live, "SELECT Id FROM User").await;
     for kind in [
         FaultKind::Html503,
@@ -161,7 +161,7 @@ async fn no_stumble_of_a_look_ends_the_job() {
 
 #[tokio::test]
 async fn results_are_asked_for_in_the_version_of_the_job_whatever_the_client_speaks_by_now() {
-    let desk = Desk::acme().await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let job = made(&desk, QueryKind::Live, "SELECT Id FROM User").await;
     done(&desk, &job).await;
     let older = desk.client.clone().at("60.0".parse::<ApiVersion>().unwrap());
@@ -171,7 +171,7 @@ async fn results_are_asked_for_in_the_version_of_the_job_whatever_the_client_spe
 
 #[tokio::test]
 async fn a_query_that_bulk_does_not_take_is_left_to_rest() {
-    let desk = Desk::acme().await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let error = desk
         .client
         .bulk_create(QueryKind::Live, "SELECT COUNT() FROM User")

@@ -9,7 +9,7 @@ use nightshift_salesforce::{
     Proxy, RawListing, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes, Ruled, Salesforce,
     SalesforceError, Session, TokenAnswer, TokenError, TokenGeneration, TokenSource, ZipAnswer,
 };
-use nightshift_simulator::{Call, Fault, OrgAccess, OrgSpec, Simulator, SimulatorSettings};
+use nightshift_simulator::{Call, Fault, OrgAccess, OrgSpec, RetrievePace, Simulator, SimulatorSettings};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
@@ -94,6 +94,26 @@ impl Desk {
     }
 
     pub async fn with(spec: OrgSpec, settings: SimulatorSettings) -> Self {
+        Self::waiting(spec, settings, Duration::from_secs(30)).await
+    }
+
+    /// An org whose jobs take as long as the test lets pass.
+    pub async fn slow(spec: OrgSpec) -> Self {
+        let minute = Duration::from_mins(1);
+        let pace = RetrievePace {
+            pending: minute,
+            in_progress: minute,
+            per_file: Duration::ZERO,
+        };
+        let settings = SimulatorSettings {
+            pace,
+            ..SimulatorSettings::default()
+        };
+        Self::with(spec, settings).await
+    }
+
+    /// Waits no longer than `first_byte` for a REST answer to begin.
+    pub async fn waiting(spec: OrgSpec, settings: SimulatorSettings, first_byte: Duration) -> Self {
         let simulator = Simulator::start(settings).await.unwrap();
         let access = simulator.add_org(spec).unwrap();
         let mut http = HttpSettings {
@@ -101,7 +121,7 @@ impl Desk {
             idle_timeout: Duration::from_millis(800),
             ..HttpSettings::default()
         };
-        http.limits.rest.first_byte = Duration::from_secs(3);
+        http.limits.rest.first_byte = first_byte;
         let salesforce = Salesforce::new(Http::new(http).unwrap(), HostPolicy::new(["127.0.0.1"]));
         let tokens = Arc::new(Tokens {
             oauth: salesforce.oauth(),

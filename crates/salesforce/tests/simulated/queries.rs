@@ -29,19 +29,19 @@ async fn ids(mut records: Records<Row>) -> Result<BTreeSet<String>, SalesforceEr
 
 /// An org whose fields fill some pages.
 async fn large() -> Desk {
-    Desk::open(OrgSpec::generated("Acme", 1, 20_000)).await
+    Desk::open(OrgSpec::generated("Acme", 1, 5_000)).await
 }
 
 #[tokio::test]
 async fn all_pages_of_a_query_come_as_one_stream_and_each_is_one_call() {
     let desk = large().await;
     let fields = desk.simulator.expected_counts("Acme").unwrap()["CustomField"];
-    assert!(fields > 4_000, "{fields} fields fill three pages");
-    let records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS);
+    assert!(fields > 600, "{fields} fields fill three pages");
+    let records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS).in_pages_of(200);
     let rows: Vec<Row> = records.stream().try_collect().await.unwrap();
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     assert_eq!((rows.len() as u64, ids.len() as u64), (fields, fields));
-    let further = (fields - 1) / 2_000;
+    let further = (fields - 1) / 200;
     assert_eq!(desk.made(CallKind::Query), 1);
     assert_eq!(desk.made(CallKind::QueryPage) as u64, further);
     assert_eq!(desk.seen(Call::QueryMore), further);
@@ -50,8 +50,8 @@ async fn all_pages_of_a_query_come_as_one_stream_and_each_is_one_call() {
 #[tokio::test]
 async fn smaller_pages_are_asked_for_and_the_size_is_kept_from_page_to_page() {
     let desk = large().await;
-    let mut records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS).in_pages_of(500);
-    for _ in 0..1_001 {
+    let mut records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS).in_pages_of(300);
+    for _ in 0..601 {
         records.next().await.unwrap().unwrap();
     }
     assert_eq!(desk.made(CallKind::QueryPage), 2);
@@ -84,11 +84,11 @@ async fn deleted_rows_are_asked_for_by_a_path_of_their_own() {
 async fn a_session_that_ends_between_two_pages_is_refreshed_and_no_row_is_lost() {
     let desk = large().await;
     let fields = desk.simulator.expected_counts("Acme").unwrap()["CustomField"];
-    let mut records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS);
+    let mut records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS).in_pages_of(200);
     let mut seen = BTreeSet::new();
     while let Some(row) = records.next().await.unwrap() {
         seen.insert(row.id);
-        if seen.len() == 2_000 {
+        if seen.len() == 400 {
             desk.simulator.expire_sessions("Acme").unwrap();
         }
     }
@@ -99,7 +99,7 @@ async fn a_session_that_ends_between_two_pages_is_refreshed_and_no_row_is_lost()
 #[tokio::test]
 async fn a_locator_that_is_gone_says_to_ask_the_query_anew() {
     let desk = large().await;
-    let mut records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS);
+    let mut records: Records<Row> = desk.client.query(QueryKind::Tooling, FIELDS).in_pages_of(200);
     records.next().await.unwrap();
     desk.simulator.advance(std::time::Duration::from_hours(49));
     let error = loop {
@@ -178,7 +178,7 @@ async fn a_bundle_is_one_call_and_a_refused_part_leaves_the_others_whole() {
 
 #[tokio::test]
 async fn every_rest_answer_tells_what_is_used_of_the_day() {
-    let desk = Desk::acme().await;
+    let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let client = &desk.client;
     let user = PathName::new("User").unwrap();
     let job = client

@@ -241,7 +241,9 @@ async fn an_answer_without_a_body_is_tried_again() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_begin_is_a_time_out() {
-    let desk = Desk::acme().await;
+    let spec = OrgSpec::generated("Acme", 1, 400);
+    let settings = SimulatorSettings::default();
+    let desk = Desk::waiting(spec, settings, std::time::Duration::from_secs(2)).await;
     desk.client.versions().await.unwrap();
     let slow = Fault {
         millis: Some(5_000),

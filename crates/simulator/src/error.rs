@@ -29,4 +29,6 @@ pub enum SimulatorError {
     UnknownType(String),
     #[error("fault is not understood: {0}")]
     Fault(String),
+    #[error("cannot read the fault plan {path}: {source}")]
+    PlanFile { path: PathBuf, source: io::Error },
 }

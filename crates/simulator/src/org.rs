@@ -7,10 +7,12 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use crate::{
     calls::{Call, CallCounts},
+    clock::Clock,
     error::SimulatorError,
     faults::{Fault, FaultKind, Faults},
     ids::id18,
@@ -21,6 +23,7 @@ use crate::{
         generated::GeneratedOrg,
         layers::Snapshot,
     },
+    limits::{OrgLimits, Place, Running, Usage},
     mix::{Numbers, mix_text},
     oauth::Code,
     rest::{BulkJob, Cursor},
@@ -44,6 +47,7 @@ pub struct OrgSpec {
     pub namespace: Option<String>,
     pub extras: Vec<Extra>,
     pub extra_types: Vec<ExtraType>,
+    pub limits: OrgLimits,
 }
 
 /// From what an org is made.
@@ -97,6 +101,7 @@ impl OrgSpec {
             namespace: None,
             extras: Vec::new(),
             extra_types: Vec::new(),
+            limits: OrgLimits::default(),
         }
     }
 
@@ -121,6 +126,13 @@ impl OrgSpec {
     #[must_use]
     pub fn with_secret(mut self, secret: &str) -> Self {
         self.client_secret = Some(secret.to_owned());
+        self
+    }
+
+    /// With limits of its own.
+    #[must_use]
+    pub fn limited(mut self, limits: OrgLimits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -169,6 +181,8 @@ struct Holding {
 }
 
 pub(crate) struct Org {
+    /// From which what concerns this org alone is drawn.
+    pub number: u64,
     pub spec: OrgSpec,
     pub organization_id: String,
     pub user_id: String,
@@ -184,6 +198,10 @@ pub(crate) struct Org {
     cursors: Mutex<HashMap<String, Cursor>>,
     bulk_jobs: Mutex<BTreeMap<String, BulkJob>>,
     dependencies: Mutex<Option<KnownDependencies>>,
+    limits: Mutex<OrgLimits>,
+    usage: Mutex<Usage>,
+    running: Running,
+    clock: Arc<Clock>,
 }
 
 /// The dependencies that were found, and the inventory in which.
@@ -194,7 +212,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Org {
-    pub(crate) fn new(spec: OrgSpec, seed: u64) -> Result<Self, SimulatorError> {
+    pub(crate) fn new(spec: OrgSpec, seed: u64, clock: Arc<Clock>) -> Result<Self, SimulatorError> {
         let number = mix_text(seed, &spec.name);
         let source = match &spec.source {
             OrgSource::Generated { seed, size, weight } => {
@@ -228,6 +246,7 @@ impl Org {
         );
         let password = format!("pw{}", numbers.next());
         Ok(Self {
+            number,
             password,
             codes: Mutex::default(),
             tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
@@ -236,7 +255,11 @@ impl Org {
             client_id,
             holding: RwLock::new(Holding { snapshot, source }),
             retrieves: Mutex::default(),
-            faults: Mutex::default(),
+            faults: Mutex::new(Faults::new(number)),
+            limits: Mutex::new(spec.limits),
+            usage: Mutex::default(),
+            running: Running::default(),
+            clock,
             calls: Mutex::default(),
             cursors: Mutex::default(),
             bulk_jobs: Mutex::default(),
@@ -277,8 +300,18 @@ impl Org {
         locked(&self.dependencies)
     }
 
-    pub(crate) fn count(&self, call: Call) {
-        *locked(&self.calls).entry(call).or_default() += 1;
+    /// Counts a call; how many of its kind there were, with it.
+    pub(crate) fn count(&self, call: Call) -> u64 {
+        let mut calls = locked(&self.calls);
+        let count = calls.entry(call).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// Whether an access token opens the org now. Its use keeps the session alive where the org bounds its idle time.
+    pub(crate) fn opens(&self, session: &str) -> bool {
+        let idle = self.limits().session_seconds.map(Duration::from_secs);
+        self.tokens().is_good(session, self.clock.now(), idle)
     }
 
     pub(crate) fn calls(&self) -> CallCounts {
@@ -305,12 +338,41 @@ impl Org {
         kinds: &[FaultKind],
         concerns: impl Fn(&Fault) -> bool,
     ) -> Option<Fault> {
-        locked(&self.faults).take(call, |fault| kinds.contains(&fault.kind) && concerns(fault))
+        let now = self.clock.now();
+        locked(&self.faults).take(call, now, |fault| kinds.contains(&fault.kind) && concerns(fault))
+    }
+
+    /// A fault of that kind, if one is in force; it is not counted.
+    pub(crate) fn standing_fault(&self, kind: FaultKind) -> Option<Fault> {
+        locked(&self.faults).standing(kind, self.clock.now())
+    }
+
+    pub(crate) fn limits(&self) -> OrgLimits {
+        *locked(&self.limits)
+    }
+
+    pub(crate) fn set_limits(&self, limits: OrgLimits) {
+        *locked(&self.limits) = limits;
+    }
+
+    /// Requests of the last day.
+    pub(crate) fn used(&self) -> u64 {
+        locked(&self.usage).used(self.clock.now())
+    }
+
+    /// Counts a request against the day's allowance; false when that is used up.
+    pub(crate) fn spend(&self) -> bool {
+        locked(&self.usage).spend(self.clock.now(), self.limits().daily_requests)
+    }
+
+    /// A place among the running requests; none while too many long ones run.
+    pub(crate) fn enter(&self) -> Option<Place> {
+        self.running.enter(self.clock.now(), &self.limits())
     }
 
     pub(crate) fn order_fault(&self, fault: Fault) -> Result<(), SimulatorError> {
         fault.check()?;
-        locked(&self.faults).order(fault);
+        locked(&self.faults).order(fault, self.clock.now());
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Load {
     pub snapshot: Snapshot,
     pub version: String,
     pub single_package: bool,
+    /// Profiles without what is about objects and fields, by a fault.
+    pub sparse_profiles: bool,
 }
 
 pub(crate) struct Retrieve {
@@ -33,6 +35,8 @@ pub(crate) struct Retrieve {
     pub outcome: Result<Load, Failed>,
     /// None once the zip was handed over.
     pub handed_over: bool,
+    /// Whether a poll has found it beyond Pending.
+    pub seen_working: bool,
 }
 
 /// The state of a retrieve.

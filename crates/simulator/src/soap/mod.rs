@@ -9,6 +9,7 @@ pub(crate) mod envelope;
 pub(crate) mod jobs;
 pub(crate) mod list;
 pub(crate) mod partner;
+pub(crate) mod read;
 pub(crate) mod request;
 pub(crate) mod retrieve;
 pub(crate) mod sparse;
@@ -37,6 +38,7 @@ impl SoapRequest {
         let call = match body.name.as_str() {
             "describeMetadata" => Call::Describe,
             "listMetadata" => Call::List,
+            "readMetadata" => Call::Read,
             "retrieve" => Call::Retrieve,
             "checkRetrieveStatus" if wants_zip(&body) => Call::Download,
             "checkRetrieveStatus" => Call::Poll,
@@ -72,6 +74,7 @@ pub(crate) fn answer(shared: &Shared, org: &Org, request: &SoapRequest) -> Answe
     match request.call {
         Call::Describe => describe::answer(org),
         Call::List => list::answer(org, &request.body),
+        Call::Read => read::answer(org, &request.body),
         Call::Retrieve => retrieve::answer(shared, org, &request.body),
         Call::Poll | Call::Download => {
             let cross = org.fault(request.call, &[FaultKind::InvalidCrossReference], |_| true);
@@ -80,6 +83,7 @@ pub(crate) fn answer(shared: &Shared, org: &Org, request: &SoapRequest) -> Answe
                 None => deliver::answer(shared, org, request.call, request.body.text_of("asyncProcessId")),
             }
         }
+        _ if request.body.name == "describeValueType" => read::value_type(&request.body),
         _ if request.body.name == "checkStatus" => fault(
             "UNSUPPORTED_API_VERSION",
             "checkStatus is not supported for retrieve since 31.0; use checkRetrieveStatus",

@@ -16,6 +16,7 @@ mod folder;
 mod generated;
 mod login;
 mod metadata;
+mod named;
 mod oddities;
 mod queries;
 mod sessions;

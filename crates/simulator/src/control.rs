@@ -178,11 +178,7 @@ fn handle(
         ("POST", "quirk") => {
             let order: QuirkOrder = read(body)?;
             for org in orgs(shared, order.org.as_deref())? {
-                order
-                    .quirk
-                    .extras()
-                    .into_iter()
-                    .for_each(|extra| org.put_extra(extra));
+                org.put_quirk(order.quirk);
             }
             Ok(json!({}))
         }

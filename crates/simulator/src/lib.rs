@@ -28,6 +28,7 @@ mod server;
 mod settings;
 mod soap;
 mod soql;
+mod spec;
 mod spoil;
 mod tables;
 mod tls;
@@ -52,8 +53,8 @@ pub use inventory::{
 };
 pub use latency::Latency;
 pub use limits::OrgLimits;
-pub use org::{OrgAccess, OrgSource, OrgSpec};
 pub use settings::{Compressing, RetrievePace, SimulatorSettings, TlsFiles};
+pub use spec::{Cloud, Edition, OrgAccess, OrgSource, OrgSpec};
 pub use tokens::Rotation;
 
 use org::Org;

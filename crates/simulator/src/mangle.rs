@@ -13,19 +13,25 @@ use crate::{
 
 /// Sends the answer as the org's faults want it. The zip has its own ways to go wrong (`spoil`).
 pub(crate) fn sent(org: &Org, call: Call, answer: Answer) -> Answer {
-    let kinds = [FaultKind::CutBody, FaultKind::SlowDrip];
+    let kinds = [FaultKind::CutBody, FaultKind::SlowDrip, FaultKind::NulInResults];
     let Some(fault) = org.fault(call, &kinds, |fault| concerns(fault, call)) else {
         return answer;
     };
     match fault.kind {
         FaultKind::CutBody => cut(answer),
+        FaultKind::NulInResults => with_nul(answer),
         _ => dripping(answer, Duration::from_millis(fault.millis.unwrap_or(0))),
     }
 }
 
 /// Drops are for zips, unless other calls are named.
 fn concerns(fault: &Fault, call: Call) -> bool {
-    fault.kind == FaultKind::CutBody || (call != Call::Download && fault.calls.contains(&call))
+    match fault.kind {
+        FaultKind::CutBody => return true,
+        FaultKind::NulInResults => return call == Call::BulkResults,
+        _ => {}
+    }
+    call != Call::Download && fault.calls.contains(&call)
 }
 
 fn cut(answer: Answer) -> Answer {
@@ -46,6 +52,26 @@ fn cut(answer: Answer) -> Answer {
     let broken = body.chain(std::iter::once_with(move || Err(end())));
     Answer {
         payload: Payload::Pieces(Box::new(broken)),
+        ..answer
+    }
+}
+
+/// The first cell of the first row begins with a NUL.
+fn with_nul(answer: Answer) -> Answer {
+    let Payload::Pieces(mut pieces) = answer.payload else {
+        return answer;
+    };
+    let first = pieces.next().map(|piece| {
+        piece.map(|bytes| {
+            let cell = bytes
+                .windows(2)
+                .position(|pair| pair == b"\n\"")
+                .map_or(bytes.len(), |at| at + 2);
+            Bytes::from([&bytes[..cell], b"\0", &bytes[cell..]].concat())
+        })
+    });
+    Answer {
+        payload: Payload::Pieces(Box::new(first.into_iter().chain(pieces))),
         ..answer
     }
 }

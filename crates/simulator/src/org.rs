@@ -18,7 +18,7 @@ use crate::{
     ids::id18,
     inventory::{
         Change, Inventory,
-        extras::{Extra, ExtraType, Quirk},
+        extras::{Extra, Quirk},
         folder::FolderOrg,
         generated::GeneratedOrg,
         layers::Snapshot,
@@ -28,143 +28,10 @@ use crate::{
     oauth::Code,
     rest::{BulkJob, Cursor},
     soap::jobs::Retrieve,
+    spec::{OrgSource, OrgSpec},
     tables::Dependency,
-    tokens::{Rotation, Tokens},
+    tokens::Tokens,
 };
-
-/// What an org is to be.
-#[derive(Clone, Debug)]
-pub struct OrgSpec {
-    pub name: String,
-    pub source: OrgSource,
-    /// `TimeZoneSidKey` of Organization and of the user.
-    pub time_zone: String,
-    pub rotation: Rotation,
-    /// Asked for at the token endpoint when set.
-    pub client_secret: Option<String>,
-    pub sandbox: bool,
-    pub instance_name: String,
-    pub namespace: Option<String>,
-    pub extras: Vec<Extra>,
-    pub extra_types: Vec<ExtraType>,
-    pub limits: OrgLimits,
-}
-
-/// From what an org is made.
-#[derive(Clone, Debug)]
-pub enum OrgSource {
-    Generated {
-        seed: u64,
-        /// Members, folders and children together.
-        size: u64,
-        /// What a member's main file weighs at least, in bytes; 0 leaves it as short as its content is.
-        weight: usize,
-    },
-    Folder {
-        dir: PathBuf,
-        /// The tree of the night after.
-        next: Option<PathBuf>,
-    },
-}
-
-impl OrgSpec {
-    /// An org made from a seed, with exactly `size` components.
-    pub fn generated(name: &str, seed: u64, size: u64) -> Self {
-        Self::weighing(name, seed, size, 0)
-    }
-
-    /// The same with long files: a member's main file weighs at least `weight` bytes.
-    pub fn weighing(name: &str, seed: u64, size: u64, weight: usize) -> Self {
-        Self::new(name, OrgSource::Generated { seed, size, weight })
-    }
-
-    /// An org read from a folder in Metadata API format.
-    pub fn from_folder(name: &str, dir: impl Into<PathBuf>, next: Option<PathBuf>) -> Self {
-        Self::new(
-            name,
-            OrgSource::Folder {
-                dir: dir.into(),
-                next,
-            },
-        )
-    }
-
-    fn new(name: &str, source: OrgSource) -> Self {
-        Self {
-            name: name.to_owned(),
-            source,
-            time_zone: "America/Los_Angeles".to_owned(),
-            rotation: Rotation::Off,
-            client_secret: None,
-            sandbox: false,
-            instance_name: "SIM1".to_owned(),
-            namespace: None,
-            extras: Vec::new(),
-            extra_types: Vec::new(),
-            limits: OrgLimits::default(),
-        }
-    }
-
-    #[must_use]
-    pub fn in_time_zone(mut self, zone: &str) -> Self {
-        zone.clone_into(&mut self.time_zone);
-        self
-    }
-
-    #[must_use]
-    pub fn rotating(mut self) -> Self {
-        self.rotation = Rotation::On;
-        self
-    }
-
-    #[must_use]
-    pub fn as_sandbox(mut self) -> Self {
-        self.sandbox = true;
-        self
-    }
-
-    #[must_use]
-    pub fn with_secret(mut self, secret: &str) -> Self {
-        self.client_secret = Some(secret.to_owned());
-        self
-    }
-
-    /// With limits of its own.
-    #[must_use]
-    pub fn limited(mut self, limits: OrgLimits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    #[must_use]
-    pub fn with(mut self, extra: Extra) -> Self {
-        self.extras.push(extra);
-        self
-    }
-
-    #[must_use]
-    pub fn with_quirk(mut self, quirk: Quirk) -> Self {
-        self.extras.extend(quirk.extras());
-        self.extra_types.extend(quirk.types());
-        self
-    }
-}
-
-/// What a caller needs to connect to an org.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-pub struct OrgAccess {
-    pub name: String,
-    pub organization_id: String,
-    pub user_id: String,
-    pub username: String,
-    pub password: String,
-    pub client_id: String,
-    /// Of an app that has one.
-    pub client_secret: Option<String>,
-    pub refresh_token: String,
-    pub instance_url: String,
-    pub time_zone: String,
-}
 
 enum Source {
     Generated(Box<GeneratedOrg>),
@@ -215,9 +82,9 @@ impl Org {
     pub(crate) fn new(spec: OrgSpec, seed: u64, clock: Arc<Clock>) -> Result<Self, SimulatorError> {
         let number = mix_text(seed, &spec.name);
         let source = match &spec.source {
-            OrgSource::Generated { seed, size, weight } => {
-                Source::Generated(Box::new(GeneratedOrg::weighing(*seed, *size, *weight)))
-            }
+            OrgSource::Generated { seed, size, weight } => Source::Generated(Box::new(
+                GeneratedOrg::weighing(*seed, *size, *weight, &spec.clouds),
+            )),
             OrgSource::Folder { dir, next } => {
                 let tree = Arc::new(FolderOrg::read(dir, None, 0)?);
                 report_unplaced(&tree);
@@ -233,8 +100,15 @@ impl Org {
                 Source::Generated(org) => Arc::new((**org).clone()),
                 Source::Folder { tree, .. } => tree.clone(),
             },
-            extras: Arc::new(spec.extras.clone()),
+            extras: Arc::new(
+                spec.clouds
+                    .iter()
+                    .flat_map(|cloud| cloud.extras())
+                    .chain(spec.extras.clone())
+                    .collect(),
+            ),
             types: Arc::new(spec.extra_types.clone()),
+            namespace: spec.namespace.clone().map(Arc::from),
         };
         let organization_id = id18("00D", number);
         let mut numbers = Numbers::new(number);
@@ -256,7 +130,7 @@ impl Org {
             holding: RwLock::new(Holding { snapshot, source }),
             retrieves: Mutex::default(),
             faults: Mutex::new(Faults::new(number)),
-            limits: Mutex::new(spec.limits),
+            limits: Mutex::new(spec.limits()),
             usage: Mutex::default(),
             running: Running::default(),
             clock,
@@ -437,6 +311,19 @@ impl Org {
             extras.retain(|old| (&old.kind, &old.full_name) != (&extra.kind, &extra.full_name));
             extras.push(extra);
         });
+    }
+
+    /// Lays the members and the types of an oddity over the org.
+    pub(crate) fn put_quirk(&self, quirk: Quirk) {
+        quirk.extras().into_iter().for_each(|extra| self.put_extra(extra));
+        let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
+        let mut types = holding.snapshot.types.to_vec();
+        let new = quirk
+            .types()
+            .into_iter()
+            .filter(|new| types.iter().all(|old| old.name != new.name));
+        types.extend(new.collect::<Vec<_>>());
+        holding.snapshot.types = Arc::new(types);
     }
 
     pub(crate) fn remove_extra(&self, kind: &str, full_name: &str) {

@@ -25,9 +25,10 @@ use crate::{
     faults::{Fault, FaultKind, FaultPlan, PlannedFault},
     http::Answer,
     mix::mix,
-    org::{Org, OrgAccess},
+    org::Org,
     routes::{Incoming, Outcome, answer},
     settings::{Compressing, SimulatorSettings},
+    spec::OrgAccess,
     tables::username,
     wire::Wire,
 };

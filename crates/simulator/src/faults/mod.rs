@@ -33,6 +33,7 @@ pub enum FaultKind {
     #[serde(rename = "empty_406")]
     Empty406,
     /// 400 without a body.
+    #[serde(rename = "empty_400")]
     Empty400,
     /// The connection is reset before an answer.
     Reset,
@@ -116,6 +117,8 @@ pub enum FaultKind {
     // In queries.
     /// A locator is good once: a page that was fetched cannot be fetched again.
     SpentLocators,
+    /// A NUL stands in the first cell of Bulk results.
+    NulInResults,
     /// A Bulk job ends Failed, without a text.
     BulkJobFails,
     // In the zip, when it is handed over.

@@ -108,6 +108,7 @@ fn pieces(
             let nil = Nil {
                 kind: entry.nil_type || ordered,
                 file_name: entry.nil_file_name || ordered,
+                dates: entry.nil_dates,
             };
             properties("result", &entry.listed, &file_name, &user_id, nil, &mut out);
         }

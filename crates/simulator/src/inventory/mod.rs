@@ -17,6 +17,8 @@ pub(crate) mod objects;
 pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod slices;
+pub(crate) mod source;
+pub(crate) mod tree;
 
 use std::{borrow::Cow, collections::BTreeMap};
 

@@ -4,9 +4,6 @@
 //! place. Members of code and of bundles bring the content of their main file in base64. A child is cut out of its
 //! parent's file.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use quick_xml::{Reader, events::Event};
-
 use super::envelope::{fault, response};
 use crate::{
     http::Answer,
@@ -16,8 +13,9 @@ use crate::{
     },
     org::Org,
     types::{Shape, TypeId},
-    xml::{Element, escape},
+    xml::{Element, escape, inside},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 const MOST_NAMES: usize = 10;
 /// Of the types that are short.
@@ -101,31 +99,6 @@ fn definition(snapshot: &Snapshot, pick: Pick, kind: &str) -> Option<String> {
     Some(out)
 }
 
-/// What stands between the tags of the first element of a document.
-fn inside(text: &str) -> Option<&str> {
-    let mut reader = Reader::from_str(text);
-    let mut from = None;
-    let mut depth = 0_usize;
-    loop {
-        let at = reader.buffer_position() as usize;
-        match reader.read_event().ok()? {
-            Event::Start(_) => {
-                depth += 1;
-                from = from.or(Some(reader.buffer_position() as usize));
-            }
-            Event::End(_) => {
-                depth -= 1;
-                if depth == 0 {
-                    return text.get(from?..at);
-                }
-            }
-            Event::Empty(_) if depth == 0 => return Some(""),
-            Event::Eof => return None,
-            _ => {}
-        }
-    }
-}
-
 /// The record has its name once, in front.
 fn without_full_name(inner: &str) -> String {
     let trimmed = inner.trim_start();
@@ -175,11 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_inside_of_a_document_is_what_stands_below_its_root() {
-        let text = "<?xml version=\"1.0\"?>\n<A xmlns=\"x\"><b><A>1</A></b><!-- c --></A>\n";
-        assert_eq!(inside(text), Some("<b><A>1</A></b><!-- c -->"));
-        assert_eq!(inside("<A/>"), Some(""));
-        assert_eq!(inside("<A><b></A>"), None);
+    fn a_record_has_its_name_once() {
         assert_eq!(
             without_full_name("\n  <fullName>N</fullName><label>L</label>"),
             "<label>L</label>"

@@ -97,35 +97,27 @@ impl Reading {
     /// The path of a file, told by the folder of its type, or by its suffix where it lies in none.
     fn placed(&self, file: &str, beside: &[&str]) -> Option<Placed> {
         let parts: Vec<&str> = file.split('/').collect();
-        let at = parts
-            .iter()
-            .rposition(|part| !TypeId::in_directory(part).is_empty());
         let name = *parts.last()?;
         let first = parts
             .iter()
             .position(|part| !TypeId::in_directory(part).is_empty());
         // The folders within an object are named like types of their own.
-        match first.or(at).filter(|at| at + 1 < parts.len()) {
-            Some(at) => {
-                let kinds = TypeId::in_directory(parts[at]);
-                let rest = &parts[at + 1..];
-                let suffix = name
-                    .strip_suffix(META)
-                    .and_then(|stem| stem.rsplit_once('.'))
-                    .map(|(_, suffix)| suffix);
-                let kind = kinds
-                    .iter()
-                    .copied()
-                    .find(|kind| suffix == Some(kind.row().suffix))
-                    .or_else(|| kinds.first().copied())?;
-                place(kind, parts[at], rest, &parts[..=at], beside)
-            }
-            None => {
-                let (_, suffix) = name.strip_suffix(META)?.rsplit_once('.')?;
-                let kind = *self.by_suffix.get(suffix)?;
-                place(kind, kind.row().directory, &[name], &[], beside)
-            }
-        }
+        let Some(at) = first.filter(|at| at + 1 < parts.len()) else {
+            let (_, suffix) = name.strip_suffix(META)?.rsplit_once('.')?;
+            let kind = *self.by_suffix.get(suffix)?;
+            return place(kind, kind.row().directory, &[name], &[], beside);
+        };
+        let kinds = TypeId::in_directory(parts[at]);
+        let suffix = name
+            .strip_suffix(META)
+            .and_then(|stem| stem.rsplit_once('.'))
+            .map(|(_, suffix)| suffix);
+        let kind = kinds
+            .iter()
+            .copied()
+            .find(|kind| suffix == Some(kind.row().suffix))
+            .or_else(|| kinds.first().copied())?;
+        place(kind, parts[at], &parts[at + 1..], &parts[..=at], beside)
     }
 }
 
@@ -158,11 +150,10 @@ fn place(kind: TypeId, directory: &str, rest: &[&str], above: &[&str], beside: &
         return Some(Placed::As(format!("{directory}/{parent}{}{META}", folder.0)));
     }
     match row.shape {
-        Shape::Bundle => Some(Placed::As(format!("{directory}/{below}"))),
         Shape::Document => document(directory, &below, stem, above, beside),
         Shape::Meta if row.name == "StaticResource" => Some(resource(directory, rest, stem, above)),
         Shape::Meta if row.folder_type.is_none() => Some(Placed::As(format!("{directory}/{name}"))),
-        Shape::Meta => Some(Placed::As(format!("{directory}/{below}"))),
+        Shape::Bundle | Shape::Meta => Some(Placed::As(format!("{directory}/{below}"))),
         Shape::File if rest.len() > 1 && is_taken_apart(kind) => part(kind, directory, rest, stem?),
         Shape::File if row.folder_type.is_none() => Some(Placed::As(format!("{directory}/{}", stem?))),
         Shape::File => Some(Placed::As(format!("{directory}/{}", below.strip_suffix(META)?))),
@@ -214,13 +205,11 @@ fn resource(directory: &str, rest: &[&str], stem: Option<&str>, above: &[&str]) 
             folder,
         };
     }
-    match stem {
-        Some(_) => Placed::As(format!("{directory}/{name}")),
-        None => {
-            let stem = name.rsplit_once('.').map_or(*name, |(stem, _)| stem);
-            Placed::As(format!("{directory}/{stem}.resource"))
-        }
+    if stem.is_some() {
+        return Placed::As(format!("{directory}/{name}"));
     }
+    let stem = name.rsplit_once('.').map_or(*name, |(stem, _)| stem);
+    Placed::As(format!("{directory}/{stem}.resource"))
 }
 
 /// A document's meta file is called `.document`; in the zip it is called as its content is.
@@ -261,9 +250,9 @@ mod tests {
             files: BTreeMap::new(),
             strangers: Vec::new(),
         };
-        files
-            .iter()
-            .for_each(|file| reading.take(Path::new("p"), file, files));
+        for file in files {
+            reading.take(Path::new("p"), file, files);
+        }
         assert!(reading.strangers.is_empty(), "{:?}", reading.strangers);
         reading.files
     }

@@ -114,22 +114,13 @@ fn look(shared: &Shared, org: &Org, call: Call, id: &str) -> Said {
     let Some((_, retrieve)) = found else {
         return Said::Unknown;
     };
-    match (retrieve.state(shared.clock.now()), &retrieve.outcome) {
+    match (retrieve.state(shared.clock.now()), &mut retrieve.outcome) {
         (State::Pending, _) => Said::Working("Pending"),
         (State::InProgress, _) => Said::Working("InProgress"),
         (State::Done, Err(failed)) => Said::Failed(failed.clone()),
-        (State::Done, Ok(_)) if retrieve.handed_over => Said::Done(None),
-        (State::Done, Ok(load)) if call == Call::Poll => Said::Done(Some(load.clone())),
-        (State::Done, Ok(load)) => {
-            retrieve.handed_over = true;
-            let load = load.clone();
-            // The record lives on to answer "nil"; what it would have given goes with this answer.
-            retrieve.outcome = Ok(Load {
-                plan: std::sync::Arc::new(Plan::default()),
-                ..load.clone()
-            });
-            Said::Done(Some(load))
-        }
+        (State::Done, Ok(load)) if call == Call::Poll => Said::Done(load.clone()),
+        // The record lives on to answer "nil"; what it would have given goes with this answer.
+        (State::Done, Ok(load)) => Said::Done(load.take()),
     }
 }
 

@@ -32,9 +32,8 @@ pub(crate) struct Retrieve {
     pub files: usize,
     /// Held in this state by a fault.
     pub stuck: Option<FaultKind>,
-    pub outcome: Result<Load, Failed>,
-    /// None once the zip was handed over.
-    pub handed_over: bool,
+    /// Nothing to load once the zip was handed over.
+    pub outcome: Result<Option<Load>, Failed>,
     /// Whether a poll has found it beyond Pending.
     pub seen_working: bool,
 }

@@ -19,6 +19,8 @@ use crate::{
     xml::Element,
 };
 
+/// After that nobody asks for a result any more.
+const LIFE_OF_A_RESULT: Duration = Duration::from_hours(24);
 const UNKNOWN: &str =
     "UNKNOWN_EXCEPTION: An unexpected error occurred. Please include this ErrorId if you contact support:";
 
@@ -32,7 +34,7 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
     let files = plan.files;
     let outcome = match failure(shared, org, &asked, files) {
         Some(failed) => Err(failed),
-        None => Ok(Load {
+        None => Ok(Some(Load {
             plan: Arc::new(plan),
             snapshot,
             version: asked.version,
@@ -40,7 +42,7 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
             sparse_profiles: org
                 .fault(Call::Retrieve, &[FaultKind::SparseProfiles], |_| true)
                 .is_some(),
-        }),
+        })),
     };
     let stuck = org
         .fault(
@@ -62,11 +64,12 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
         files,
         stuck,
         outcome,
-        handed_over: false,
         seen_working: false,
     };
     if !lost {
-        org.retrieves().insert(id.clone(), retrieve);
+        let mut retrieves = org.retrieves();
+        retrieves.retain(|_, old| started < old.started + LIFE_OF_A_RESULT);
+        retrieves.insert(id.clone(), retrieve);
     }
     response(
         "retrieve",

@@ -41,6 +41,7 @@ real-org: ## Syncs two nights of a real org with a fleet of processes and compar
 	cargo build --release --locked -p nightshift >&2
 	tests/deps/with realorg tests/real-org/run "$(DIR)"
 
-simulator-conformance: ## Judges the simulator by real clients: simple-salesforce, jsforce, the Salesforce CLI (needs npm, python3, openssl; ARGS='--tree DIR')
+simulator-conformance: ## Judges the simulator by real clients (simple-salesforce, jsforce, the Salesforce CLI), and our fleet by the CLI (needs npm, python3, openssl; ARGS='--tree DIR --project DIR')
+	@tests/deps/install postgresql rabbitmq
 	cargo build --locked -p nightshift >&2
-	tests/simulator-conformance/run $(ARGS)
+	tests/deps/with conformance tests/simulator-conformance/run $(ARGS)

@@ -190,3 +190,47 @@ fn the_page_of_limits_is_what_the_code_says() {
     let wanted = format!("| what | limit |\n| --- | --- |\n{}", lines.collect::<String>());
     table_of_page("docs/limits.md", "limits", &wanted);
 }
+
+/// A file of columns as a table of a page.
+fn table_of_columns(path: &str, shown: &[usize]) -> String {
+    let text = read(path);
+    let mut lines = text.lines().map(|line| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let cells: Vec<String> = shown.iter().map(|&at| columns[at].replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    });
+    let head = lines.next().unwrap_or_default();
+    let rule = format!("|{}\n", " --- |".repeat(shown.len()));
+    [head, rule].into_iter().chain(lines).collect()
+}
+
+#[test]
+fn the_page_of_the_simulator_is_its_data() {
+    use std::fmt::Write as _;
+    let page = "docs/simulator.md";
+    let mut faults =
+        String::from("| name | row | seen by | status | answer |\n| --- | --- | --- | --- | --- |\n");
+    for named in nightshift_simulator::NamedFault::all() {
+        let status = match named.seen.status {
+            0 => "no whole answer".to_owned(),
+            status => status.to_string(),
+        };
+        let says = named.seen.says.replace('|', "\\|");
+        let says = if says.is_empty() {
+            says
+        } else {
+            format!("`{says}`")
+        };
+        let (name, row, by) = (&named.name, &named.row, &named.seen.by);
+        let _ = writeln!(faults, "| `{name}` | {row} | {by} | {status} | {says} |");
+    }
+    table_of_page(page, "faults", &faults);
+    let misbehaviours = "crates/simulator/tests/simulator/misbehaviours.tsv";
+    table_of_page(
+        page,
+        "misbehaviours",
+        &table_of_columns(misbehaviours, &[0, 1, 2, 4]),
+    );
+    let latencies = "crates/simulator/src/latencies.tsv";
+    table_of_page(page, "latencies", &table_of_columns(latencies, &[0, 1, 2, 3]));
+}

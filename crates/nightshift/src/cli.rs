@@ -126,7 +126,7 @@ pub struct SimulatorArgs {
     /// The certificate's key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     pub tls_key: Option<PathBuf>,
-    /// Serve the metadata of this folder (Metadata API format) as one org
+    /// Serve the metadata of this folder (Metadata API format, or source format) as one org
     #[arg(long, value_name = "DIR")]
     pub org_from: Option<PathBuf>,
     /// The same org's folder of the night after, taken over by POST /_control/next
@@ -141,6 +141,35 @@ pub struct SimulatorArgs {
     /// From which generated orgs are drawn
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Edition of the orgs: developer, professional, enterprise, unlimited or performance
+    #[arg(long)]
+    pub edition: Option<nightshift_simulator::Edition>,
+    /// What generated orgs have beside the usual types, comma-separated: service, experience, cpq, revenue, omnistudio, field_service, agentforce
+    #[arg(long, value_delimiter = ',')]
+    pub clouds: Vec<nightshift_simulator::Cloud>,
+    /// The orgs' own namespace
+    #[arg(long)]
+    pub namespace: Option<String>,
+    /// Exchange the refresh token at each refresh
+    #[arg(long)]
+    pub rotate: bool,
+    /// How many requests a day each org allows (default: its edition's)
+    #[arg(long, value_name = "N")]
+    pub daily_requests: Option<u64>,
+    /// Take time as Salesforce does, so many times faster (default: as fast as it can)
+    #[arg(long, value_parser = speed)]
+    pub speed: Option<f64>,
+    /// Faults to begin with (TOML; docs/simulator.md)
+    #[arg(long, value_name = "FILE")]
+    pub fault_plan: Option<PathBuf>,
+}
+
+/// A speed is a number above zero.
+fn speed(word: &str) -> Result<f64, String> {
+    match word.parse::<f64>() {
+        Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(speed),
+        _ => Err("give a number above 0, such as 10".to_owned()),
+    }
 }
 
 /// `sync`.

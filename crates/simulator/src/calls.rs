@@ -65,6 +65,42 @@ pub enum Call {
 }
 
 impl Call {
+    /// Every kind.
+    pub const ALL: [Call; 25] = {
+        use Call::{
+            Authorize, BulkCreate, BulkJob, BulkResults, Composite, Describe, Download, Identity, Introspect,
+            Limits, List, Login, Other, OtherSoap, Poll, Query, QueryMore, Read, Resources, Retrieve, Revoke,
+            Sobject, Token, Userinfo, Versions,
+        };
+        [
+            Token,
+            Revoke,
+            Authorize,
+            Introspect,
+            Login,
+            Userinfo,
+            Identity,
+            Versions,
+            Resources,
+            Limits,
+            Query,
+            QueryMore,
+            Composite,
+            BulkCreate,
+            BulkJob,
+            BulkResults,
+            Sobject,
+            Describe,
+            List,
+            Read,
+            Retrieve,
+            Poll,
+            Download,
+            OtherSoap,
+            Other,
+        ]
+    };
+
     /// Calls that need no session.
     pub(crate) fn is_oauth(self) -> bool {
         use Call::{Authorize, Introspect, Login, Revoke, Token};

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{
     error::SimulatorError,
-    faults::{Fault, FaultKind},
+    faults::{FaultKind, FaultPlan, NamedFault, PlannedFault},
     http::Answer,
     inventory::extras::Quirk,
+    limits::OrgLimits,
     org::Org,
     server::Shared,
 };
@@ -106,15 +107,20 @@ fn handle(
             }
         }
         ("POST", "fault") => {
-            let mut order: Value = read(body)?;
-            let org = order.as_object_mut().and_then(|order| order.remove("org"));
-            let fault: Fault =
-                serde_json::from_value(order).map_err(|error| SimulatorError::Fault(error.to_string()))?;
-            for org in orgs(shared, org.as_ref().and_then(Value::as_str))? {
-                org.order_fault(fault.clone())?;
-            }
+            shared.order(&PlannedFault::read(read(body)?)?)?;
             Ok(json!({}))
         }
+        ("POST", "plan") => {
+            shared.plan(&FaultPlan::parse(&String::from_utf8_lossy(body))?)?;
+            Ok(json!({}))
+        }
+        ("GET", "faults") => {
+            let named = NamedFault::all()
+                .iter()
+                .map(|named| json!({ "name": named.name, "row": named.row }));
+            Ok(named.collect())
+        }
+        ("POST", "limits") => set_limits(shared, read(body)?),
         ("DELETE", "fault") => {
             let order: Forget = read(body)?;
             for org in orgs(shared, order.org.as_deref().or(asked))? {
@@ -172,11 +178,7 @@ fn handle(
         ("POST", "quirk") => {
             let order: QuirkOrder = read(body)?;
             for org in orgs(shared, order.org.as_deref())? {
-                order
-                    .quirk
-                    .extras()
-                    .into_iter()
-                    .for_each(|extra| org.put_extra(extra));
+                org.put_quirk(order.quirk);
             }
             Ok(json!({}))
         }
@@ -189,6 +191,23 @@ fn handle(
             "{method} /_control/{what} is not known"
         ))),
     }
+}
+
+/// Changes the limits that the order names; tells all of them, by org.
+fn set_limits(shared: &Shared, mut order: Value) -> Result<Value, SimulatorError> {
+    let name = order.as_object_mut().and_then(|order| order.remove("org"));
+    let mut told = BTreeMap::new();
+    for org in orgs(shared, name.as_ref().and_then(Value::as_str))? {
+        let mut limits = json!(org.limits());
+        if let (Some(limits), Some(order)) = (limits.as_object_mut(), order.as_object()) {
+            limits.extend(order.clone());
+        }
+        let limits: OrgLimits =
+            serde_json::from_value(limits).map_err(|error| SimulatorError::Fault(error.to_string()))?;
+        org.set_limits(limits);
+        told.insert(org.spec.name.clone(), limits);
+    }
+    Ok(json!(told))
 }
 
 /// An empty body is an empty order.

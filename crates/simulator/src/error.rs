@@ -15,7 +15,9 @@ pub enum SimulatorError {
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is not well-formed XML: {reason}")]
     Xml { path: PathBuf, reason: String },
-    #[error("{0} holds no component; give a folder in Metadata API format (classes, objects, ...)")]
+    #[error(
+        "{0} holds no component; give a folder in Metadata API format (classes, objects, ...) or a project (sfdx-project.json)"
+    )]
     EmptyFolder(PathBuf),
     #[error("org {0} is not there; GET /_control/orgs lists the names")]
     NoSuchOrg(String),
@@ -27,6 +29,10 @@ pub enum SimulatorError {
     NotGenerated(String),
     #[error("metadata type {0} is not in the simulator's table")]
     UnknownType(String),
+    #[error("cannot read the project {path}: {reason}")]
+    Project { path: PathBuf, reason: String },
     #[error("fault is not understood: {0}")]
     Fault(String),
+    #[error("cannot read the fault plan {path}: {source}")]
+    PlanFile { path: PathBuf, source: io::Error },
 }

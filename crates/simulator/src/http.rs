@@ -14,6 +14,8 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use futures::{StreamExt, stream};
 
+use crate::limits::Place;
+
 /// Pieces of a body. An error breaks the connection off.
 pub(crate) type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
 
@@ -35,6 +37,8 @@ pub(crate) struct Answer {
     pub payload: Payload,
     /// Time before each piece of the body.
     pub drip: Option<Duration>,
+    /// The place among the org's running requests, kept until the answer has left.
+    pub place: Option<Place>,
 }
 
 impl Answer {
@@ -45,6 +49,7 @@ impl Answer {
             headers: Vec::new(),
             payload: Payload::Whole(body.into()),
             drip: None,
+            place: None,
         }
     }
 
@@ -80,11 +85,16 @@ impl Answer {
         let body = match (payload, self.drip) {
             (Payload::Whole(body), _) => Body::from(body),
             (Payload::Pieces(pieces), drip) => {
-                Body::from_stream(stream::iter(pieces).then(move |piece| async move {
-                    if let Some(time) = drip.or(piece.is_err().then_some(BEFORE_BREAK)) {
-                        tokio::time::sleep(time).await;
+                let place = self.place;
+                Body::from_stream(stream::iter(pieces).then(move |piece| {
+                    // A body that is still sent keeps its place.
+                    let _ = &place;
+                    async move {
+                        if let Some(time) = drip.or(piece.is_err().then_some(BEFORE_BREAK)) {
+                            tokio::time::sleep(time).await;
+                        }
+                        piece
                     }
-                    piece
                 }))
             }
         };

@@ -8,6 +8,7 @@
 //! [`Simulator`] is the handle; `/_control` offers the same over HTTP (`control`).
 
 mod calls;
+mod clock;
 mod control;
 mod door;
 mod error;
@@ -15,6 +16,9 @@ mod faults;
 mod http;
 mod ids;
 mod inventory;
+mod latency;
+mod limits;
+mod mangle;
 mod mix;
 mod oauth;
 mod org;
@@ -24,6 +28,7 @@ mod server;
 mod settings;
 mod soap;
 mod soql;
+mod spec;
 mod spoil;
 mod tables;
 mod tls;
@@ -41,13 +46,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use calls::{Call, CallCounts};
 pub use error::SimulatorError;
-pub use faults::{Fault, FaultKind};
+pub use faults::{Fault, FaultKind, FaultPlan, NamedFault, PlannedFault, Seen};
 pub use inventory::{
     Change, ChangeKind, Listed, SourceFile,
     extras::{Extra, ExtraType, Quirk},
 };
-pub use org::{OrgAccess, OrgSource, OrgSpec};
+pub use latency::Latency;
+pub use limits::OrgLimits;
 pub use settings::{Compressing, RetrievePace, SimulatorSettings, TlsFiles};
+pub use spec::{Cloud, Edition, OrgAccess, OrgSource, OrgSpec};
 pub use tokens::Rotation;
 
 use org::Org;
@@ -105,7 +112,11 @@ impl Simulator {
 
     /// Adds an org; reads its folder when it is made from one (blocking, some milliseconds per thousand files).
     pub fn add_org(&self, spec: OrgSpec) -> Result<OrgAccess, SimulatorError> {
-        let org = self.shared.add(Org::new(spec, self.shared.settings.seed)?)?;
+        let org = self.shared.add(Org::new(
+            spec,
+            self.shared.settings.seed,
+            self.shared.clock.clone(),
+        )?)?;
         Ok(self.shared.access(&org))
     }
 
@@ -142,6 +153,17 @@ impl Simulator {
 
     pub fn fault(&self, org: &str, fault: Fault) -> Result<(), SimulatorError> {
         self.shared.org(org)?.order_fault(fault)
+    }
+
+    /// Orders the faults of a plan for the orgs that are there.
+    pub fn plan(&self, plan: &FaultPlan) -> Result<(), SimulatorError> {
+        self.shared.plan(plan)
+    }
+
+    /// Sets what an org allows from now on.
+    pub fn set_limits(&self, org: &str, limits: OrgLimits) -> Result<(), SimulatorError> {
+        self.shared.org(org)?.set_limits(limits);
+        Ok(())
     }
 
     /// Forgets the org's faults, or those of one kind, and frees retrieves that they hold.

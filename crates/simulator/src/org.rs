@@ -7,152 +7,31 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use crate::{
     calls::{Call, CallCounts},
+    clock::Clock,
     error::SimulatorError,
     faults::{Fault, FaultKind, Faults},
     ids::id18,
     inventory::{
         Change, Inventory,
-        extras::{Extra, ExtraType, Quirk},
+        extras::{Extra, Quirk},
         folder::FolderOrg,
         generated::GeneratedOrg,
         layers::Snapshot,
     },
+    limits::{OrgLimits, Place, Running, Usage},
     mix::{Numbers, mix_text},
     oauth::Code,
     rest::{BulkJob, Cursor},
     soap::jobs::Retrieve,
+    spec::{OrgSource, OrgSpec},
     tables::Dependency,
-    tokens::{Rotation, Tokens},
+    tokens::Tokens,
 };
-
-/// What an org is to be.
-#[derive(Clone, Debug)]
-pub struct OrgSpec {
-    pub name: String,
-    pub source: OrgSource,
-    /// `TimeZoneSidKey` of Organization and of the user.
-    pub time_zone: String,
-    pub rotation: Rotation,
-    /// Asked for at the token endpoint when set.
-    pub client_secret: Option<String>,
-    pub sandbox: bool,
-    pub instance_name: String,
-    pub namespace: Option<String>,
-    pub extras: Vec<Extra>,
-    pub extra_types: Vec<ExtraType>,
-}
-
-/// From what an org is made.
-#[derive(Clone, Debug)]
-pub enum OrgSource {
-    Generated {
-        seed: u64,
-        /// Members, folders and children together.
-        size: u64,
-        /// What a member's main file weighs at least, in bytes; 0 leaves it as short as its content is.
-        weight: usize,
-    },
-    Folder {
-        dir: PathBuf,
-        /// The tree of the night after.
-        next: Option<PathBuf>,
-    },
-}
-
-impl OrgSpec {
-    /// An org made from a seed, with exactly `size` components.
-    pub fn generated(name: &str, seed: u64, size: u64) -> Self {
-        Self::weighing(name, seed, size, 0)
-    }
-
-    /// The same with long files: a member's main file weighs at least `weight` bytes.
-    pub fn weighing(name: &str, seed: u64, size: u64, weight: usize) -> Self {
-        Self::new(name, OrgSource::Generated { seed, size, weight })
-    }
-
-    /// An org read from a folder in Metadata API format.
-    pub fn from_folder(name: &str, dir: impl Into<PathBuf>, next: Option<PathBuf>) -> Self {
-        Self::new(
-            name,
-            OrgSource::Folder {
-                dir: dir.into(),
-                next,
-            },
-        )
-    }
-
-    fn new(name: &str, source: OrgSource) -> Self {
-        Self {
-            name: name.to_owned(),
-            source,
-            time_zone: "America/Los_Angeles".to_owned(),
-            rotation: Rotation::Off,
-            client_secret: None,
-            sandbox: false,
-            instance_name: "SIM1".to_owned(),
-            namespace: None,
-            extras: Vec::new(),
-            extra_types: Vec::new(),
-        }
-    }
-
-    #[must_use]
-    pub fn in_time_zone(mut self, zone: &str) -> Self {
-        zone.clone_into(&mut self.time_zone);
-        self
-    }
-
-    #[must_use]
-    pub fn rotating(mut self) -> Self {
-        self.rotation = Rotation::On;
-        self
-    }
-
-    #[must_use]
-    pub fn as_sandbox(mut self) -> Self {
-        self.sandbox = true;
-        self
-    }
-
-    #[must_use]
-    pub fn with_secret(mut self, secret: &str) -> Self {
-        self.client_secret = Some(secret.to_owned());
-        self
-    }
-
-    #[must_use]
-    pub fn with(mut self, extra: Extra) -> Self {
-        self.extras.push(extra);
-        self
-    }
-
-    #[must_use]
-    pub fn with_quirk(mut self, quirk: Quirk) -> Self {
-        self.extras.extend(quirk.extras());
-        self.extra_types.extend(quirk.types());
-        self
-    }
-}
-
-/// What a caller needs to connect to an org.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-pub struct OrgAccess {
-    pub name: String,
-    pub organization_id: String,
-    pub user_id: String,
-    pub username: String,
-    pub password: String,
-    pub client_id: String,
-    /// Of an app that has one.
-    pub client_secret: Option<String>,
-    pub refresh_token: String,
-    pub instance_url: String,
-    pub time_zone: String,
-}
 
 enum Source {
     Generated(Box<GeneratedOrg>),
@@ -169,6 +48,8 @@ struct Holding {
 }
 
 pub(crate) struct Org {
+    /// From which what concerns this org alone is drawn.
+    pub number: u64,
     pub spec: OrgSpec,
     pub organization_id: String,
     pub user_id: String,
@@ -184,6 +65,10 @@ pub(crate) struct Org {
     cursors: Mutex<HashMap<String, Cursor>>,
     bulk_jobs: Mutex<BTreeMap<String, BulkJob>>,
     dependencies: Mutex<Option<KnownDependencies>>,
+    limits: Mutex<OrgLimits>,
+    usage: Mutex<Usage>,
+    running: Running,
+    clock: Arc<Clock>,
 }
 
 /// The dependencies that were found, and the inventory in which.
@@ -194,12 +79,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Org {
-    pub(crate) fn new(spec: OrgSpec, seed: u64) -> Result<Self, SimulatorError> {
+    pub(crate) fn new(spec: OrgSpec, seed: u64, clock: Arc<Clock>) -> Result<Self, SimulatorError> {
         let number = mix_text(seed, &spec.name);
         let source = match &spec.source {
-            OrgSource::Generated { seed, size, weight } => {
-                Source::Generated(Box::new(GeneratedOrg::weighing(*seed, *size, *weight)))
-            }
+            OrgSource::Generated { seed, size, weight } => Source::Generated(Box::new(
+                GeneratedOrg::weighing(*seed, *size, *weight, &spec.clouds),
+            )),
             OrgSource::Folder { dir, next } => {
                 let tree = Arc::new(FolderOrg::read(dir, None, 0)?);
                 report_unplaced(&tree);
@@ -215,8 +100,15 @@ impl Org {
                 Source::Generated(org) => Arc::new((**org).clone()),
                 Source::Folder { tree, .. } => tree.clone(),
             },
-            extras: Arc::new(spec.extras.clone()),
+            extras: Arc::new(
+                spec.clouds
+                    .iter()
+                    .flat_map(|cloud| cloud.extras())
+                    .chain(spec.extras.clone())
+                    .collect(),
+            ),
             types: Arc::new(spec.extra_types.clone()),
+            namespace: spec.namespace.clone().map(Arc::from),
         };
         let organization_id = id18("00D", number);
         let mut numbers = Numbers::new(number);
@@ -228,6 +120,7 @@ impl Org {
         );
         let password = format!("pw{}", numbers.next());
         Ok(Self {
+            number,
             password,
             codes: Mutex::default(),
             tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
@@ -236,7 +129,11 @@ impl Org {
             client_id,
             holding: RwLock::new(Holding { snapshot, source }),
             retrieves: Mutex::default(),
-            faults: Mutex::default(),
+            faults: Mutex::new(Faults::new(number)),
+            limits: Mutex::new(spec.limits()),
+            usage: Mutex::default(),
+            running: Running::default(),
+            clock,
             calls: Mutex::default(),
             cursors: Mutex::default(),
             bulk_jobs: Mutex::default(),
@@ -277,8 +174,18 @@ impl Org {
         locked(&self.dependencies)
     }
 
-    pub(crate) fn count(&self, call: Call) {
-        *locked(&self.calls).entry(call).or_default() += 1;
+    /// Counts a call; how many of its kind there were, with it.
+    pub(crate) fn count(&self, call: Call) -> u64 {
+        let mut calls = locked(&self.calls);
+        let count = calls.entry(call).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// Whether an access token opens the org now. Its use keeps the session alive where the org bounds its idle time.
+    pub(crate) fn opens(&self, session: &str) -> bool {
+        let idle = self.limits().session_seconds.map(Duration::from_secs);
+        self.tokens().is_good(session, self.clock.now(), idle)
     }
 
     pub(crate) fn calls(&self) -> CallCounts {
@@ -305,12 +212,41 @@ impl Org {
         kinds: &[FaultKind],
         concerns: impl Fn(&Fault) -> bool,
     ) -> Option<Fault> {
-        locked(&self.faults).take(call, |fault| kinds.contains(&fault.kind) && concerns(fault))
+        let now = self.clock.now();
+        locked(&self.faults).take(call, now, |fault| kinds.contains(&fault.kind) && concerns(fault))
+    }
+
+    /// A fault of that kind, if one is in force; it is not counted.
+    pub(crate) fn standing_fault(&self, kind: FaultKind) -> Option<Fault> {
+        locked(&self.faults).standing(kind, self.clock.now())
+    }
+
+    pub(crate) fn limits(&self) -> OrgLimits {
+        *locked(&self.limits)
+    }
+
+    pub(crate) fn set_limits(&self, limits: OrgLimits) {
+        *locked(&self.limits) = limits;
+    }
+
+    /// Requests of the last day.
+    pub(crate) fn used(&self) -> u64 {
+        locked(&self.usage).used(self.clock.now())
+    }
+
+    /// Counts a request against the day's allowance; false when that is used up.
+    pub(crate) fn spend(&self) -> bool {
+        locked(&self.usage).spend(self.clock.now(), self.limits().daily_requests)
+    }
+
+    /// A place among the running requests; none while too many long ones run.
+    pub(crate) fn enter(&self) -> Option<Place> {
+        self.running.enter(self.clock.now(), &self.limits())
     }
 
     pub(crate) fn order_fault(&self, fault: Fault) -> Result<(), SimulatorError> {
         fault.check()?;
-        locked(&self.faults).order(fault);
+        locked(&self.faults).order(fault, self.clock.now());
         Ok(())
     }
 
@@ -375,6 +311,19 @@ impl Org {
             extras.retain(|old| (&old.kind, &old.full_name) != (&extra.kind, &extra.full_name));
             extras.push(extra);
         });
+    }
+
+    /// Lays the members and the types of an oddity over the org.
+    pub(crate) fn put_quirk(&self, quirk: Quirk) {
+        quirk.extras().into_iter().for_each(|extra| self.put_extra(extra));
+        let mut holding = self.holding.write().unwrap_or_else(PoisonError::into_inner);
+        let mut types = holding.snapshot.types.to_vec();
+        let new = quirk
+            .types()
+            .into_iter()
+            .filter(|new| types.iter().all(|old| old.name != new.name));
+        types.extend(new.collect::<Vec<_>>());
+        holding.snapshot.types = Arc::new(types);
     }
 
     pub(crate) fn remove_extra(&self, kind: &str, full_name: &str) {

@@ -12,7 +12,7 @@ use crate::{
     calls::Call,
     door::{Door, door, error_answer},
     http::Answer,
-    oauth,
+    mangle, oauth,
     org::Org,
     rest::{self, RestRequest},
     server::Shared,
@@ -27,6 +27,8 @@ pub(crate) struct Incoming<'a> {
     pub query: &'a [(String, String)],
     /// The header as it came.
     pub authorization: &'a str,
+    /// To which host and port it came.
+    pub host: &'a str,
     pub body: &'a [u8],
     /// Most rows of a page, from `Sforce-Query-Options`.
     pub page: Option<usize>,
@@ -38,6 +40,15 @@ impl Incoming<'_> {
         let found = self.query.iter().find(|(name, _)| name == key);
         found.map_or("", |(_, value)| value)
     }
+
+    fn visit<'a>(&'a self, shared: &'a Shared, org: Option<&'a Arc<Org>>, call: Call) -> Visit<'a> {
+        Visit {
+            shared,
+            host: self.host,
+            org,
+            call,
+        }
+    }
 }
 
 /// What becomes of a request.
@@ -45,7 +56,12 @@ pub(crate) enum Outcome {
     Now(Answer),
     Late(Duration, Answer),
     Reset,
+    /// Bytes that are no HTTP.
+    Garbage,
 }
+
+const TOTAL_REQUESTS: &str = "TotalRequests Limit exceeded.";
+const CONCURRENT_REQUESTS: &str = "ConcurrentRequests (Concurrent API Requests) Limit exceeded.";
 
 /// Whom a request is for: its call, its org if one is found, and the answer once the door is open.
 pub(crate) fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
@@ -57,31 +73,58 @@ pub(crate) fn answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
             incoming.of("error_description"),
         )),
         ["services", "Soap", "u" | "c", ..] if incoming.method == Method::POST => {
-            partner_answer(shared, incoming.body)
+            partner_answer(shared, incoming)
         }
-        ["services", "Soap", "m", ..] if incoming.method == Method::POST => {
-            soap_answer(shared, incoming.body)
-        }
+        ["services", "Soap", "m", ..] if incoming.method == Method::POST => soap_answer(shared, incoming),
         _ => rest_answer(shared, incoming),
     }
 }
 
-/// Counts the call, asks the door, and lets the org answer.
-fn through(
-    org: Option<&Arc<Org>>,
+/// A request on its way to an org.
+struct Visit<'a> {
+    shared: &'a Shared,
+    host: &'a str,
+    org: Option<&'a Arc<Org>>,
     call: Call,
-    nobody: impl FnOnce() -> Answer,
-    inside: impl FnOnce(&Arc<Org>) -> Answer,
-) -> Outcome {
-    let Some(org) = org else {
-        return Outcome::Now(nobody());
-    };
-    org.count(call);
-    match door(org, call) {
-        Door::Open => Outcome::Now(inside(org)),
-        Door::Late(time) => Outcome::Late(time, inside(org)),
-        Door::Reset => Outcome::Reset,
-        Door::Answer(answer) => Outcome::Now(*answer),
+}
+
+impl Visit<'_> {
+    /// Counts the call, asks the door and the org's limits, and lets the org answer.
+    fn through(self, nobody: impl FnOnce() -> Answer, inside: impl FnOnce(&Arc<Org>) -> Answer) -> Outcome {
+        let Self {
+            shared,
+            host,
+            org,
+            call,
+        } = self;
+        let Some(org) = org else {
+            return Outcome::Now(nobody());
+        };
+        let latency = shared.settings.latency.of(org, call, org.count(call));
+        let late = match door(shared, org, call, host) {
+            Door::Open => Duration::ZERO,
+            Door::Late(time) => time,
+            Door::Reset => return Outcome::Reset,
+            Door::Garbage => return Outcome::Garbage,
+            Door::Answer(answer) => return Outcome::Now(*answer),
+        };
+        if !call.is_oauth() && !org.spend() {
+            return Outcome::Now(error_answer(call, 403, "REQUEST_LIMIT_EXCEEDED", TOTAL_REQUESTS));
+        }
+        let Some(place) = org.enter() else {
+            return Outcome::Now(error_answer(
+                call,
+                403,
+                "REQUEST_LIMIT_EXCEEDED",
+                CONCURRENT_REQUESTS,
+            ));
+        };
+        let mut answer = mangle::sent(org, call, inside(org));
+        answer.place = Some(place);
+        match late + latency {
+            Duration::ZERO => Outcome::Now(answer),
+            time => Outcome::Late(time, answer),
+        }
     }
 }
 
@@ -92,37 +135,34 @@ fn oauth_answer(shared: &Shared, incoming: &Incoming<'_>, what: &str) -> Outcome
         _ => oauth::form(incoming.body, incoming.authorization),
     };
     let of = |key: &str| form.get(key).map_or("", String::as_str);
-    let by_client = |id: &str| shared.by(|org| org.client_id == id);
+    let by_client = |id: &str| shared.by_client(id);
     let by_token = |token: &str| {
         shared
             .by(|org| org.tokens().owns(token))
             .or_else(|| shared.by_session(token))
     };
     let post = incoming.method == Method::POST;
+    let visit = |org, call| incoming.visit(shared, org, call);
     match what {
         "authorize" => {
             let org = by_client(of("client_id"));
             let nobody = || oauth::authorize(shared, None, &form);
-            through(org.as_ref(), Call::Authorize, nobody, |org| {
-                oauth::authorize(shared, Some(org), &form)
-            })
+            visit(org.as_ref(), Call::Authorize)
+                .through(nobody, |org| oauth::authorize(shared, Some(org), &form))
         }
         "token" if post => {
-            let org = by_token(of("refresh_token"))
+            // The app's own org first: with thousands of orgs, few requests need the search for the token's.
+            let org = by_client(of("client_id"))
+                .filter(|org| of("refresh_token").is_empty() || org.tokens().owns(of("refresh_token")))
+                .or_else(|| by_token(of("refresh_token")))
                 .or_else(|| by_client(of("client_id")))
                 .or_else(|| by_client(&oauth::issuer(of("assertion"))?));
-            through(
-                org.as_ref(),
-                Call::Token,
-                || oauth::nobody(&form),
-                |org| oauth::token(shared, org, &form),
-            )
+            visit(org.as_ref(), Call::Token)
+                .through(|| oauth::nobody(&form), |org| oauth::token(shared, org, &form))
         }
         "revoke" => {
             let org = by_token(of("token"));
-            through(
-                org.as_ref(),
-                Call::Revoke,
+            visit(org.as_ref(), Call::Revoke).through(
                 || oauth::revoke(None, &form),
                 |org| oauth::revoke(Some(org), &form),
             )
@@ -130,36 +170,35 @@ fn oauth_answer(shared: &Shared, incoming: &Incoming<'_>, what: &str) -> Outcome
         "introspect" if post => {
             let org = by_token(of("token"));
             let nobody = || oauth::introspect(shared, None, &form);
-            through(org.as_ref(), Call::Introspect, nobody, |org| {
-                oauth::introspect(shared, Some(org), &form)
-            })
+            visit(org.as_ref(), Call::Introspect)
+                .through(nobody, |org| oauth::introspect(shared, Some(org), &form))
         }
         _ => Outcome::Now(rest::not_found()),
     }
 }
 
 /// The partner and the enterprise API, of which only logins are served.
-fn partner_answer(shared: &Shared, body: &[u8]) -> Outcome {
-    let Some(request) = std::str::from_utf8(body).ok().and_then(partner::Request::read) else {
+fn partner_answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
+    let Some(request) = std::str::from_utf8(incoming.body)
+        .ok()
+        .and_then(partner::Request::read)
+    else {
         return Outcome::Now(unparsable("the request is no envelope"));
     };
     let org = match request.username() {
         Some(username) => shared.by(|org| tables::username(org) == username),
         None => shared.by_session(&request.session),
     };
-    through(
-        org.as_ref(),
-        Call::Login,
-        || request.refused(),
-        |org| partner::answer(shared, org, &request),
-    )
+    incoming
+        .visit(shared, org.as_ref(), Call::Login)
+        .through(|| request.refused(), |org| partner::answer(shared, org, &request))
 }
 
 const NO_SESSION: &str =
     "Invalid Session ID found in SessionHeader: Illegal Session. Session not found, missing session hash";
 
-fn soap_answer(shared: &Shared, body: &[u8]) -> Outcome {
-    let request = match std::str::from_utf8(body) {
+fn soap_answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
+    let request = match std::str::from_utf8(incoming.body) {
         Ok(text) => SoapRequest::read(text),
         Err(error) => return Outcome::Now(unparsable(&error.to_string())),
     };
@@ -169,13 +208,16 @@ fn soap_answer(shared: &Shared, body: &[u8]) -> Outcome {
     };
     let refused = || soap::envelope::fault("INVALID_SESSION_ID", NO_SESSION);
     let org = shared.by_session(&request.session);
-    through(org.as_ref(), request.call, refused, |org| {
-        if org.tokens().is_good(&request.session, shared.clock.now()) {
-            soap::answer(shared, org, &request)
-        } else {
-            refused()
-        }
-    })
+    incoming
+        .visit(shared, org.as_ref(), request.call)
+        .through(refused, |org| {
+            // SOAP knows no JWT for a session.
+            if request.session.contains('!') && org.opens(&request.session) {
+                soap::answer(shared, org, &request)
+            } else {
+                refused()
+            }
+        })
 }
 
 fn rest_answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
@@ -199,11 +241,11 @@ fn rest_answer(shared: &Shared, incoming: &Incoming<'_>) -> Outcome {
             refused()
         }
     };
-    through(org.as_ref(), call, nobody, |org| {
+    incoming.visit(shared, org.as_ref(), call).through(nobody, |org| {
         if call == Call::Versions {
             return rest::versions(shared).with("sforce-limit-info", rest::limit_info(org));
         }
-        if !org.tokens().is_good(session, shared.clock.now()) {
+        if !org.opens(session) {
             return refused();
         }
         let answer = match path {

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::latency::Latency;
+
 /// Settings of a simulator; `Default` is quick and honest.
 #[derive(Clone, Debug)]
 pub struct SimulatorSettings {
@@ -16,6 +18,8 @@ pub struct SimulatorSettings {
     /// Greatest API version that `/services/data` offers, in tenths (670 is 67.0).
     pub greatest_version: u32,
     pub pace: RetrievePace,
+    /// How long calls take; where drawn, retrieves and Bulk jobs too, in the place of `pace`.
+    pub latency: Latency,
     /// How long an access token lives unless it is used up by a fault.
     pub access_token_lifetime: Duration,
     /// Most files that one retrieve may ask for.
@@ -55,6 +59,7 @@ impl Default for SimulatorSettings {
             seed: 1,
             greatest_version: 670,
             pace: RetrievePace::default(),
+            latency: Latency::None,
             access_token_lifetime: Duration::from_hours(2),
             most_files: 10_000,
             compression: Compressing::WhenAsked,

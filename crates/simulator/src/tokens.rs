@@ -19,6 +19,16 @@ pub enum Rotation {
     On,
 }
 
+/// How an access token looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum AccessShape {
+    /// The org's id, `!`, and letters that mean nothing.
+    #[default]
+    Opaque,
+    /// Three parts with dots between them, which SOAP does not take.
+    Jwt,
+}
+
 /// What a refresh gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Issued {
@@ -42,6 +52,7 @@ const MOST_GRANTS: usize = 5;
 pub(crate) struct Tokens {
     organization_id: String,
     rotation: Rotation,
+    shape: AccessShape,
     /// Refresh tokens, the oldest grant first.
     grants: Vec<Grant>,
     given: u64,
@@ -60,10 +71,11 @@ struct Grant {
     refresh: String,
 }
 
-/// An access token: when it ends (by the simulator's clock), and by which grant; 0 for none.
+/// An access token: when it ends and when it was used last (by the simulator's clock), and by which grant; 0 for none.
 #[derive(Debug)]
 struct Access {
     ends: Duration,
+    used: Duration,
     grant: u64,
 }
 
@@ -72,6 +84,7 @@ impl Tokens {
         let mut tokens = Self {
             organization_id: organization_id.to_owned(),
             rotation,
+            shape: AccessShape::default(),
             grants: Vec::new(),
             given: 0,
             issued: Vec::new(),
@@ -146,18 +159,27 @@ impl Tokens {
         }
         let rotated = match self.rotation {
             Rotation::Off => None,
-            Rotation::On => {
-                let fresh = self.new_refresh();
-                let old = std::mem::replace(&mut self.grants[place].refresh, fresh.clone());
-                self.spent.insert(old);
-                Some(fresh)
-            }
+            Rotation::On => Some(self.rotate(place)),
         };
         let grant = self.grants[place].number;
         Ok(Issued {
             access: self.issue(grant, now, lifetime),
             refresh: rotated,
         })
+    }
+
+    /// Spends the refresh token of a grant; the new one.
+    fn rotate(&mut self, place: usize) -> String {
+        let fresh = self.new_refresh();
+        let old = std::mem::replace(&mut self.grants[place].refresh, fresh.clone());
+        self.spent.insert(old);
+        fresh
+    }
+
+    /// Rotates once, in an app that does not.
+    pub(crate) fn rotate_once(&mut self, token: &str) -> Option<String> {
+        let place = self.place(token).filter(|_| self.rotation == Rotation::Off)?;
+        Some(self.rotate(place))
     }
 
     /// A person allows the app: a grant of its own, with its tokens.
@@ -180,15 +202,38 @@ impl Tokens {
         }
     }
 
+    /// From now on access tokens have this shape.
+    pub(crate) fn shaped(&mut self, shape: AccessShape) {
+        self.shape = shape;
+    }
+
+    /// Whether the token is one of this org's access tokens.
+    pub(crate) fn knows(&self, access: &str) -> bool {
+        self.access.contains_key(access)
+    }
+
     fn issue(&mut self, grant: u64, now: Duration, lifetime: Duration) -> String {
-        let access = format!(
-            "{}!AQ{}",
-            &self.organization_id[..15],
-            letters(&mut self.numbers, 94)
-        );
+        let access = match self.shape {
+            AccessShape::Opaque => {
+                let rest = letters(&mut self.numbers, 94);
+                format!("{}!AQ{rest}", &self.organization_id[..15])
+            }
+            AccessShape::Jwt => format!(
+                "eyJ0eXAiOiJKV1QifQ.{}.{}",
+                plain_letters(&mut self.numbers),
+                plain_letters(&mut self.numbers)
+            ),
+        };
         self.access.retain(|_, access| access.ends > now);
         let ends = now + lifetime;
-        self.access.insert(access.clone(), Access { ends, grant });
+        self.access.insert(
+            access.clone(),
+            Access {
+                ends,
+                used: now,
+                grant,
+            },
+        );
         self.issued.push(access.clone());
         access
     }
@@ -198,9 +243,19 @@ impl Tokens {
         format!("aPrx{}", letters(&mut self.numbers, 60))
     }
 
-    /// Whether an access token opens the org now.
-    pub(crate) fn is_good(&self, access: &str, now: Duration) -> bool {
-        self.access.get(access).is_some_and(|access| access.ends > now)
+    /// Whether an access token opens the org now. With `idle`, each use lets it live for so long from then on.
+    pub(crate) fn is_good(&mut self, access: &str, now: Duration, idle: Option<Duration>) -> bool {
+        let Some(access) = self.access.get_mut(access).filter(|access| access.ends > now) else {
+            return false;
+        };
+        let Some(idle) = idle else {
+            return true;
+        };
+        let good = now < access.used + idle;
+        if good {
+            access.used = now;
+        }
+        good
     }
 
     /// Ends every access token; the refresh tokens stay good.
@@ -253,6 +308,11 @@ fn refresh_token(numbers: &mut Numbers) -> String {
     format!("5Aep861{}", letters(numbers, 80))
 }
 
+/// A part of a JWT.
+fn plain_letters(numbers: &mut Numbers) -> String {
+    letters(numbers, 60).replace(['.', '_'], "x")
+}
+
 fn letters(numbers: &mut Numbers, count: usize) -> String {
     (0..count)
         .map(|_| char::from(LETTERS[numbers.below(LETTERS.len())]))
@@ -277,8 +337,11 @@ mod tests {
         let two = tokens.refresh(&refresh, Duration::ZERO, HOUR).unwrap();
         assert_eq!((one.refresh, two.refresh), (None, None));
         assert!(one.access.starts_with("00D000000000062!"));
-        assert!(tokens.is_good(&one.access, Duration::ZERO) && tokens.is_good(&two.access, Duration::ZERO));
-        assert!(!tokens.is_good(&one.access, HOUR));
+        assert!(
+            tokens.is_good(&one.access, Duration::ZERO, None)
+                && tokens.is_good(&two.access, Duration::ZERO, None)
+        );
+        assert!(!tokens.is_good(&one.access, HOUR, None));
     }
 
     #[test]
@@ -289,13 +352,23 @@ mod tests {
         let second = issued.refresh.unwrap();
         assert_ne!(first, second);
         assert_eq!(tokens.refresh(&first, Duration::ZERO, HOUR), Err(Refused::Reused));
-        assert!(!tokens.is_good(&issued.access, Duration::ZERO));
+        assert!(!tokens.is_good(&issued.access, Duration::ZERO, None));
         assert_eq!(
             tokens.refresh(&second, Duration::ZERO, HOUR),
             Err(Refused::Revoked)
         );
         let third = tokens.reauthorize();
         assert!(tokens.refresh(&third, Duration::ZERO, HOUR).is_ok());
+    }
+
+    #[test]
+    fn a_session_that_is_used_lives_on_and_an_idle_one_ends() {
+        let mut tokens = tokens(Rotation::Off);
+        let session = tokens.session(Duration::ZERO, HOUR * 24).access;
+        let minutes = |minutes| Duration::from_mins(minutes);
+        let idle = Some(minutes(15));
+        assert!(tokens.is_good(&session, minutes(14), idle) && tokens.is_good(&session, minutes(28), idle));
+        assert!(!tokens.is_good(&session, minutes(43), idle));
     }
 
     #[test]
@@ -306,9 +379,9 @@ mod tests {
         for _ in 0..4 {
             tokens.authorize(Duration::ZERO, HOUR);
         }
-        assert!(tokens.is_good(&session.access, Duration::ZERO));
+        assert!(tokens.is_good(&session.access, Duration::ZERO, None));
         let sixth = tokens.authorize(Duration::ZERO, HOUR);
-        assert!(!tokens.is_good(&session.access, Duration::ZERO));
+        assert!(!tokens.is_good(&session.access, Duration::ZERO, None));
         assert_eq!(
             tokens.refresh(&first, Duration::ZERO, HOUR),
             Err(Refused::Unknown)
@@ -326,7 +399,7 @@ mod tests {
         let first = tokens.current().to_owned();
         let second = tokens.authorize(Duration::ZERO, HOUR);
         assert!(tokens.revoke(&first));
-        assert!(tokens.is_good(&second.access, Duration::ZERO));
+        assert!(tokens.is_good(&second.access, Duration::ZERO, None));
         assert_eq!(
             tokens.refresh(&first, Duration::ZERO, HOUR),
             Err(Refused::Unknown)

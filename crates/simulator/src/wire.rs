@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
 };
@@ -26,13 +26,25 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls::Conversation;
 
-/// Cuts a connection off without a goodbye.
+/// Cuts a connection off without a goodbye, or fills it with what is no HTTP.
 #[derive(Clone, Default)]
-pub(crate) struct Wire(Arc<AtomicBool>);
+pub(crate) struct Wire(Arc<AtomicU8>);
+
+const WHOLE: u8 = 0;
+const CUT: u8 = 1;
+const GARBLED: u8 = 2;
+
+/// A TLS alert, as whoever speaks the wrong protocol gets it.
+const ALERT: [u8; 7] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46];
 
 impl Wire {
     pub(crate) fn cut(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(CUT, Ordering::Relaxed);
+    }
+
+    /// Instead of the next answer come bytes of another protocol, and then the end.
+    pub(crate) fn garble(&self) {
+        self.0.store(GARBLED, Ordering::Relaxed);
     }
 }
 
@@ -76,12 +88,16 @@ pub(crate) struct CuttableStream {
 impl CuttableStream {
     /// Once cut, the socket is dropped with a reset instead of an orderly end.
     fn check(&self) -> io::Result<()> {
-        if self.wire.0.load(Ordering::Relaxed) {
+        if self.wire.0.load(Ordering::Relaxed) == CUT {
             let _ = self.stream.set_zero_linger();
             return Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut by a fault"));
         }
         Ok(())
     }
+}
+
+fn garbled() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "garbled by a fault")
 }
 
 impl AsyncRead for CuttableStream {
@@ -98,6 +114,10 @@ impl AsyncRead for CuttableStream {
 impl AsyncWrite for CuttableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
+        if self.wire.0.load(Ordering::Relaxed) == GARBLED {
+            std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &ALERT))?;
+            return Poll::Ready(Err(garbled()));
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -116,7 +136,9 @@ impl AsyncWrite for CuttableStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
+        if self.wire.0.load(Ordering::Relaxed) != WHOLE {
+            return self.poll_write(cx, slices.first().map_or(&[], |slice| &**slice));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 

@@ -103,6 +103,31 @@ fn entity_char(entity: &quick_xml::events::BytesRef<'_>) -> Result<char, XmlErro
     }
 }
 
+/// What stands between the tags of the first element of a document.
+pub(crate) fn inside(text: &str) -> Option<&str> {
+    let mut reader = Reader::from_str(text);
+    let mut from = None;
+    let mut depth = 0_usize;
+    loop {
+        let at = reader.buffer_position() as usize;
+        match reader.read_event().ok()? {
+            Event::Start(_) => {
+                depth += 1;
+                from = from.or(Some(reader.buffer_position() as usize));
+            }
+            Event::End(_) => {
+                depth -= 1;
+                if depth == 0 {
+                    return text.get(from?..at);
+                }
+            }
+            Event::Empty(_) if depth == 0 => return Some(""),
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
+}
+
 /// Text for an element's content.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     quick_xml::escape::escape(text)
@@ -133,5 +158,13 @@ mod tests {
         ));
         assert!(matches!(Element::parse("<a>&x;</a>"), Err(XmlError::Entity(_))));
         assert!(matches!(Element::parse(&"<a>".repeat(100)), Err(XmlError::Deep)));
+    }
+
+    #[test]
+    fn the_inside_of_a_document_is_what_stands_below_its_root() {
+        let text = "<?xml version=\"1.0\"?>\n<A xmlns=\"x\"><b><A>1</A></b><!-- c --></A>\n";
+        assert_eq!(inside(text), Some("<b><A>1</A></b><!-- c -->"));
+        assert_eq!(inside("<A/>"), Some(""));
+        assert_eq!(inside("<A><b></A>"), None);
     }
 }

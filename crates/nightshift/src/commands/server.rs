@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use nightshift_simulator::{OrgSpec, Simulator, SimulatorSettings, TlsFiles};
+use nightshift_simulator::{
+    FaultPlan, Latency, OrgLimits, OrgSpec, Rotation, Simulator, SimulatorSettings, TlsFiles,
+};
 use serde_json::json;
 
 use crate::{
@@ -23,6 +25,22 @@ pub async fn migrate(settings: &Settings) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The org with what the command line says about all of them.
+fn as_asked(spec: OrgSpec, args: &SimulatorArgs) -> OrgSpec {
+    let limits = args.daily_requests.map(|daily_requests| OrgLimits {
+        daily_requests,
+        ..OrgLimits::default()
+    });
+    OrgSpec {
+        edition: args.edition,
+        clouds: args.clouds.clone(),
+        namespace: args.namespace.clone(),
+        rotation: if args.rotate { Rotation::On } else { Rotation::Off },
+        limits,
+        ..spec
+    }
+}
+
 /// Serves simulated orgs until it is stopped; prints how to connect each as one JSON line.
 pub async fn simulator(args: SimulatorArgs) -> Result<ExitCode, CommandError> {
     let settings = SimulatorSettings {
@@ -30,20 +48,24 @@ pub async fn simulator(args: SimulatorArgs) -> Result<ExitCode, CommandError> {
         seed: args.seed,
         tls: args
             .tls_certificate
-            .zip(args.tls_key)
+            .clone()
+            .zip(args.tls_key.clone())
             .map(|(certificate, key)| TlsFiles { certificate, key }),
+        latency: args.speed.map_or(Latency::None, |speed| Latency::Drawn { speed }),
         ..SimulatorSettings::default()
     };
     let simulator = Simulator::start(settings).await?;
-    if let Some(folder) = args.org_from {
-        simulator.add_org(OrgSpec::from_folder("folder", folder, args.next))?;
+    if let Some(folder) = &args.org_from {
+        let spec = OrgSpec::from_folder("folder", folder, args.next.clone());
+        simulator.add_org(as_asked(spec, &args))?;
     }
     for n in 1..=args.orgs {
-        simulator.add_org(OrgSpec::generated(
-            &format!("org-{n}"),
-            args.seed.wrapping_add(u64::from(n)),
-            u64::from(args.size),
-        ))?;
+        let seed = args.seed.wrapping_add(u64::from(n));
+        let spec = OrgSpec::generated(&format!("org-{n}"), seed, u64::from(args.size));
+        simulator.add_org(as_asked(spec, &args))?;
+    }
+    if let Some(file) = &args.fault_plan {
+        simulator.plan(&FaultPlan::read(file)?)?;
     }
     for access in simulator.orgs() {
         let mut line = json!(access);

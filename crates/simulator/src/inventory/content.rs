@@ -6,11 +6,12 @@
 //! written by `objects`, the longer single files here.
 
 use super::{
-    Inventory, MemberId, Part, SourceFile,
+    Inventory, MemberId, Part, SourceFile, documents,
     generated::GeneratedOrg,
     markup::{Markup, talk},
     objects,
     place::file_name,
+    references::References,
 };
 use crate::{
     mix::{Numbers, mix},
@@ -45,7 +46,7 @@ pub(crate) fn files(org: &GeneratedOrg, member: MemberId, part: &Part) -> Vec<So
         Shape::Bundle => bundle(kind, &name, org, member, &mut numbers),
         Shape::Child => Vec::new(),
         Shape::File if kind.children().is_empty() => {
-            vec![one(path, document(org, member, &name, &mut numbers))]
+            vec![one(path, documents::document(org, member, &name, &mut numbers))]
         }
         Shape::File => vec![one(path, objects::file(org, member, part, &mut numbers))],
     }
@@ -106,12 +107,17 @@ fn body(kind: TypeId, name: &str, org: &GeneratedOrg, member: MemberId, numbers:
     let generation = org.generation_of(member);
     let plain = name.rsplit('/').next().unwrap_or(name);
     let length = (600 + numbers.below(1_800)).max(org.weight);
+    let references = References::of(org);
     let mut text = match kind.name() {
         "ApexClass" => format!("/** night {generation} */\npublic with sharing class {plain} {{\n"),
         "ApexTrigger" => {
-            format!("/** night {generation} */\ntrigger {plain} on Account (before insert) {{\n")
+            let object = references.object(member.slot);
+            format!("/** night {generation} */\ntrigger {plain} on {object} (before insert) {{\n")
         }
-        "ApexPage" => format!("<apex:page>\n<!-- night {generation} -->\n"),
+        "ApexPage" => {
+            let controller = references.one("ApexClass", numbers).unwrap_or_default();
+            format!("<apex:page controller=\"{controller}\">\n<!-- night {generation} -->\n")
+        }
         "ApexComponent" => format!("<apex:component>\n<!-- night {generation} -->\n"),
         _ => format!("{plain}, night {generation}\n"),
     };
@@ -119,10 +125,11 @@ fn body(kind: TypeId, name: &str, org: &GeneratedOrg, member: MemberId, numbers:
         let number = numbers.below(1_000);
         let sentence = talk(numbers, 50);
         let line = match kind.name() {
-            "ApexClass" => format!(
-                "    // {sentence}\n    public Integer step{number}(Integer given) {{\n        return given + {number};\n    }}\n"
-            ),
-            "ApexTrigger" => format!("    // {sentence}\n    System.debug({number});\n"),
+            "ApexClass" => method(&references, number as u32, &sentence, numbers),
+            "ApexTrigger" => {
+                let called = references.one("ApexClass", numbers).unwrap_or_default();
+                format!("    // {sentence}\n    new {called}().step{number}({number});\n")
+            }
             "ApexPage" | "ApexComponent" => {
                 format!("<p title=\"{number}\">{}</p>\n", sentence.replace('&', "and"))
             }
@@ -137,6 +144,19 @@ fn body(kind: TypeId, name: &str, org: &GeneratedOrg, member: MemberId, numbers:
         _ => "\n",
     });
     text.into_bytes()
+}
+
+/// A method that works with a record of the org and calls another class.
+fn method(references: &References<'_>, number: u32, sentence: &str, numbers: &mut Numbers) -> String {
+    let object = references.object(number);
+    let field = references
+        .field(number, number / 7)
+        .unwrap_or_else(|| "Name".to_owned());
+    let called = references.one("ApexClass", numbers).unwrap_or_default();
+    format!(
+        "    // {sentence}\n    public Integer step{number}(Integer given) {{\n        {object} record = [SELECT {field} FROM {object} LIMIT 1];\n        \
+         return new {called}().step{number}(given + {number});\n    }}\n"
+    )
 }
 
 fn bundle(
@@ -190,134 +210,6 @@ fn bundle(
             }
         })
         .collect()
-}
-
-/// A single XML file without children.
-fn document(org: &GeneratedOrg, member: MemberId, name: &str, numbers: &mut Numbers) -> Vec<u8> {
-    let kind = member.kind;
-    let names = org.names();
-    let root = if kind.name() == "Settings" {
-        format!("{name}Settings")
-    } else {
-        kind.name().to_owned()
-    };
-    let mut xml = Markup::document(&root);
-    xml.leaf(
-        "description",
-        &format!("Night {}: {}", org.generation_of(member), talk(numbers, 200)),
-    );
-    let many = |wanted: &str, at_most: u32| {
-        let kind = TypeId::named(wanted);
-        let have = kind
-            .and_then(|kind| org.base.get(&kind))
-            .copied()
-            .unwrap_or(0)
-            .min(at_most);
-        kind.into_iter()
-            .flat_map(move |kind| (0..have).map(move |slot| (kind, slot)))
-            .collect::<Vec<_>>()
-    };
-    match kind.name() {
-        "Profile" | "PermissionSet" => {
-            let rows = if kind.name() == "Profile" { 12 } else { 6 };
-            for (of, slot) in many("ApexClass", rows) {
-                xml.group(
-                    "classAccesses",
-                    &[("apexClass", &names.name(of, slot)), ("enabled", yes(numbers))],
-                );
-            }
-            for (of, slot) in many("CustomField", rows) {
-                let field = names.name(of, slot);
-                xml.group(
-                    "fieldPermissions",
-                    &[
-                        ("editable", yes(numbers)),
-                        ("field", &field),
-                        ("readable", "true"),
-                    ],
-                );
-            }
-            for (of, slot) in many("CustomObject", rows) {
-                let object = names.name(of, slot);
-                let rights = [
-                    ("allowCreate", yes(numbers)),
-                    ("allowRead", "true"),
-                    ("object", object.as_str()),
-                ];
-                xml.group("objectPermissions", &rights);
-            }
-            xml.leaf("label", name);
-        }
-        "Layout" => {
-            let object = names.object(member.slot);
-            for section in 0..3 {
-                xml.open("layoutSections")
-                    .leaf("customLabel", "true")
-                    .leaf("label", &format!("Part {section} of {object}"));
-                xml.open("layoutColumns");
-                for _ in 0..4 {
-                    let field = format!("{}_{}__c", names.word(kind, member.slot), numbers.below(500));
-                    xml.group("layoutItems", &[("behavior", "Edit"), ("field", &field)]);
-                }
-                xml.close().leaf("style", "TwoColumnsTopToBottom").close();
-            }
-        }
-        "Report" | "Dashboard" => {
-            for _ in 0..6 {
-                xml.group("columns", &[("field", &talk(numbers, 14).replace(' ', "_"))]);
-            }
-            xml.leaf("format", "Summary")
-                .leaf("name", name.rsplit('/').next().unwrap_or(name));
-        }
-        "Flow" => {
-            for step in 0..4 {
-                let label = talk(numbers, 60);
-                xml.open("assignments")
-                    .leaf("name", &format!("step_{step}"))
-                    .leaf("label", &label);
-                xml.group(
-                    "assignmentItems",
-                    &[("assignToReference", "amount"), ("operator", "Add")],
-                );
-                xml.close();
-            }
-            xml.leaf("label", name)
-                .leaf("processType", "AutoLaunchedFlow")
-                .leaf("status", "Active");
-        }
-        "CustomMetadata" => {
-            xml.leaf("label", name);
-            for field in 0..4 {
-                xml.group(
-                    "values",
-                    &[
-                        ("field", &format!("Field_{field}__c")),
-                        ("value", &talk(numbers, 60)),
-                    ],
-                );
-            }
-        }
-        "StandardValueSet" | "GlobalValueSet" => {
-            for value in 0..6 {
-                let label = format!("{} {value}", talk(numbers, 12));
-                xml.group(
-                    "standardValue",
-                    &[("fullName", &label), ("default", "false"), ("label", &label)],
-                );
-            }
-        }
-        _ => {
-            xml.leaf("label", name);
-            for _ in 0..5 {
-                xml.leaf("note", &talk(numbers, 120));
-            }
-        }
-    }
-    // records, settings and value sets are short in every org: Salesforce bounds what they may hold
-    if !matches!(kind.name(), "CustomMetadata" | "Settings" | "StandardValueSet") {
-        xml.fill(org.weight, numbers);
-    }
-    xml.finish()
 }
 
 pub(super) fn yes(numbers: &mut Numbers) -> &'static str {

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_list_of_changes_is_what_a_comparison_of_all_files_finds() {
-        let mut org = GeneratedOrg::weighing(11, 1_500, 0);
+        let mut org = GeneratedOrg::weighing(11, 1_500, 0, &[]);
         for _ in 0..3 {
             let before = everything(&org);
             let (next, changes) = org.evolve(0.1);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_change_moves_the_date_of_its_component_and_of_no_other() {
-        let org = GeneratedOrg::weighing(11, 1_500, 0);
+        let org = GeneratedOrg::weighing(11, 1_500, 0, &[]);
         let before = everything(&org);
         let (next, changes) = org.evolve(0.2);
         let touched: BTreeSet<(String, String)> = changes
@@ -199,8 +199,21 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_share_give_the_same_night() {
-        let one = GeneratedOrg::weighing(4, 800, 0).evolve(0.05).1;
-        assert_eq!(one, GeneratedOrg::weighing(4, 800, 0).evolve(0.05).1);
-        assert_ne!(one, GeneratedOrg::weighing(5, 800, 0).evolve(0.05).1);
+        let one = GeneratedOrg::weighing(4, 800, 0, &[]).evolve(0.05).1;
+        assert_eq!(one, GeneratedOrg::weighing(4, 800, 0, &[]).evolve(0.05).1);
+        assert_ne!(one, GeneratedOrg::weighing(5, 800, 0, &[]).evolve(0.05).1);
+    }
+
+    #[test]
+    fn a_night_touches_the_share_that_it_is_asked_for() {
+        let org = GeneratedOrg::weighing(4, 200_000, 0, &[]);
+        for share in [0.001, 0.01] {
+            // Children that go with their parents come on top; hollow files are never touched.
+            let touched = org.evolve(share).1.len() as f64 / 200_000.0;
+            assert!(
+                (0.85..1.3).contains(&(touched / share)),
+                "{touched} instead of {share}"
+            );
+        }
     }
 }

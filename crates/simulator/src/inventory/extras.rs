@@ -24,6 +24,7 @@ pub struct Extra {
     pub manageable_state: &'static str,
     pub nil_type: bool,
     pub nil_file_name: bool,
+    pub nil_dates: bool,
     /// How often the listing repeats it.
     pub listed_times: usize,
     /// None: the epoch.
@@ -62,6 +63,7 @@ impl Extra {
             manageable_state: "unmanaged",
             nil_type: false,
             nil_file_name: false,
+            nil_dates: false,
             listed_times: 1,
             modified: Some(date_of(0, 1)),
             files: vec![SourceFile {
@@ -124,6 +126,16 @@ pub enum Quirk {
     OddLayouts,
     /// B43: listed with parentheses, delivered with their codes.
     ParenthesesProfile,
+    /// An entry whose dates are nil.
+    NilDates,
+    /// A carriage return inside a text, unencoded, as Salesforce writes it.
+    CarriageReturns,
+    /// A record type that is in its object's file and in no listing.
+    HiddenRecordType,
+    /// A nested report folder that is listed by the last part of its path.
+    ShortFolderNames,
+    /// A managed class, whose body is hidden.
+    HiddenApex,
     /// B47: a type of the next release, which no table knows.
     NextRelease,
 }
@@ -138,7 +150,7 @@ fn xml(root: &str, label: &str) -> String {
 }
 
 impl Quirk {
-    pub const ALL: [Quirk; 9] = [
+    pub const ALL: [Quirk; 14] = [
         Quirk::ManagedLayout,
         Quirk::RecordTwins,
         Quirk::DeepDashboards,
@@ -147,6 +159,11 @@ impl Quirk {
         Quirk::DoubledPackages,
         Quirk::OddLayouts,
         Quirk::ParenthesesProfile,
+        Quirk::NilDates,
+        Quirk::CarriageReturns,
+        Quirk::HiddenRecordType,
+        Quirk::ShortFolderNames,
+        Quirk::HiddenApex,
         Quirk::NextRelease,
     ];
 
@@ -208,6 +225,36 @@ impl Quirk {
                         .listed_as("My(awesome)profile")
                         .found_as_listed(),
                 ]
+            }
+            Quirk::NilDates => vec![Extra {
+                nil_dates: true,
+                ..plain("CustomApplication", "standard__Nil")
+            }],
+            Quirk::CarriageReturns => vec![Extra::new(
+                "CustomTab",
+                "Carriage",
+                xml("CustomTab", "one\rtwo\r\nthree"),
+            )],
+            Quirk::HiddenRecordType => {
+                let hidden = "<recordTypes><fullName>InternalIdeasIdeaRecordType</fullName><active>true</active></recordTypes>";
+                let file = xml("CustomObject", "Idea")
+                    .replace("</CustomObject>", &format!("    {hidden}\n</CustomObject>"));
+                vec![Extra::new("CustomObject", "Idea", file).dated(None)]
+            }
+            Quirk::ShortFolderNames => vec![
+                Extra::new("ReportFolder", "upper", shared_folder()),
+                Extra::new("ReportFolder", "upper/lower", shared_folder()).listed_as("lower"),
+            ],
+            Quirk::HiddenApex => {
+                let file = |path: &str, text: &str| SourceFile {
+                    path: path.to_owned(),
+                    bytes: text.as_bytes().to_vec(),
+                };
+                let class = Extra::new("ApexClass", "SBQQ__Engine", "").in_package("SBQQ");
+                vec![class.with_files(vec![
+                    file("classes/SBQQ__Engine.cls", "(hidden)"),
+                    file("classes/SBQQ__Engine.cls-meta.xml", &xml("ApexClass", "Engine")),
+                ])]
             }
             Quirk::NextRelease => ["One", "Two", "Three"]
                 .map(|name| {

@@ -1,4 +1,4 @@
-//! An org that is read from a folder in Metadata API format.
+//! An org that is read from a folder in Metadata API format, or from a project in source format (`tree`).
 //!
 //! Members are told by their files (`place`), children by the elements of the files (`slices`); only names, places
 //! and one number for the content of each are kept, the bytes are read when they are sent. The tree of the night
@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -15,17 +14,19 @@ use super::{
     Change, ChangeKind, Inventory, Listed, MemberId, Part, SourceFile, date_of, is_custom_name,
     place::{file_name, place},
     slices::{Cut, cut},
+    tree::Tree,
 };
 use crate::{
     error::SimulatorError,
     ids::id18,
     mix::{mix, mix_bytes, mix_text},
-    types::{Dates, TypeId},
+    types::{Dates, Shape, TypeId},
 };
 
 /// One night's tree.
 pub(crate) struct FolderOrg {
     root: PathBuf,
+    tree: Tree,
     entries: BTreeMap<TypeId, Vec<Entry>>,
     index: HashMap<(TypeId, String), u32>,
     /// Files that belong to no type of the table, package.xml and texts aside.
@@ -50,12 +51,11 @@ impl FolderOrg {
         before: Option<&FolderOrg>,
         generation: u32,
     ) -> Result<Self, SimulatorError> {
-        let files = walk(root)?;
-        let known: HashSet<&str> = files.iter().map(String::as_str).collect();
+        let tree = Tree::read(root)?;
         let mut members: BTreeMap<(TypeId, String), Vec<String>> = BTreeMap::new();
-        let mut unplaced = Vec::new();
-        for file in &files {
-            match place(file, &|path| known.contains(path)) {
+        let mut unplaced = tree.strangers.clone();
+        for file in tree.paths() {
+            match place(file, &|path| tree.has(path)) {
                 Some(placed) => members
                     .entry((placed.kind, placed.full_name))
                     .or_default()
@@ -69,6 +69,7 @@ impl FolderOrg {
         }
         let mut org = Self {
             root: root.to_owned(),
+            tree,
             entries: BTreeMap::new(),
             index: HashMap::new(),
             unplaced,
@@ -98,7 +99,7 @@ impl FolderOrg {
         let mut cut_file = None;
         for file in &files {
             let bytes = self.bytes(file)?;
-            if kind.children().is_empty() {
+            if kind.children().is_empty() || kind.row().shape != Shape::File {
                 content = mix(content, mix_text(mix_bytes(1, &bytes), file));
             } else {
                 let (text, cut) = self.cut(kind, file, bytes)?;
@@ -154,8 +155,7 @@ impl FolderOrg {
     }
 
     fn bytes(&self, file: &str) -> Result<Vec<u8>, SimulatorError> {
-        let path = self.root.join(file);
-        fs::read(&path).map_err(|source| SimulatorError::Read { path, source })
+        self.tree.bytes(file)
     }
 
     fn cut(&self, kind: TypeId, file: &str, bytes: Vec<u8>) -> Result<(String, Cut), SimulatorError> {
@@ -211,35 +211,6 @@ pub(crate) fn child_name(kind: TypeId, parent: &str, key: &str) -> String {
     } else {
         format!("{parent}.{key}")
     }
-}
-
-/// All files below a folder, relative and with `/`, in order of their names.
-fn walk(root: &Path) -> Result<Vec<String>, SimulatorError> {
-    let mut files = Vec::new();
-    let mut open = vec![String::new()];
-    while let Some(below) = open.pop() {
-        let path = root.join(&below);
-        let unreadable = |source| SimulatorError::Read {
-            path: path.clone(),
-            source,
-        };
-        for entry in fs::read_dir(&path).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let relative = if below.is_empty() {
-                name
-            } else {
-                format!("{below}/{name}")
-            };
-            if entry.file_type().map_err(unreadable)?.is_dir() {
-                open.push(relative);
-            } else {
-                files.push(relative);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 impl Inventory for FolderOrg {

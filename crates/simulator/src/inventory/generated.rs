@@ -14,6 +14,7 @@ use crate::{
     error::SimulatorError,
     ids::id18,
     mix::{mix, mix_text},
+    spec::Cloud,
     types::{Dates, Shape, TypeId},
 };
 
@@ -39,8 +40,8 @@ pub(crate) struct GeneratedOrg {
 }
 
 impl GeneratedOrg {
-    pub(crate) fn weighing(seed: u64, size: u64, weight: usize) -> Self {
-        let base = spread(size).into_iter().collect();
+    pub(crate) fn weighing(seed: u64, size: u64, weight: usize, clouds: &[Cloud]) -> Self {
+        let base = spread(size, clouds).into_iter().collect();
         Self {
             seed,
             weight,
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_counts_are_the_size_and_the_listings_agree() {
-        let org = GeneratedOrg::weighing(3, 2_000, 0);
+        let org = GeneratedOrg::weighing(3, 2_000, 0, &[]);
         assert_eq!(org.counts().values().sum::<u64>(), 2_000);
         for (name, count) in org.counts() {
             let kind = TypeId::named(name).unwrap();
@@ -211,7 +212,7 @@ mod tests {
 
     #[test]
     fn every_child_stands_in_the_file_of_its_parent_once() {
-        let org = GeneratedOrg::weighing(3, 2_000, 0);
+        let org = GeneratedOrg::weighing(3, 2_000, 0, &[]);
         let object = TypeId::named("CustomObject").unwrap();
         let below: usize = org
             .list(object, None)
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_member_has_as_many_files_as_it_says() {
-        let org = GeneratedOrg::weighing(3, 400, 0);
+        let org = GeneratedOrg::weighing(3, 800, 0, &Cloud::ALL);
         for kind in org
             .kinds()
             .into_iter()

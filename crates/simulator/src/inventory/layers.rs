@@ -10,6 +10,7 @@ use std::{
 use super::{
     Inventory, Listed, MemberId, Part, SourceFile,
     extras::{Extra, ExtraType},
+    is_custom_name,
 };
 use crate::{
     error::SimulatorError,
@@ -41,6 +42,7 @@ pub(crate) struct Entry {
     pub listed: Listed,
     pub nil_type: bool,
     pub nil_file_name: bool,
+    pub nil_dates: bool,
 }
 
 /// What an org holds at one time; cheap to clone, so that each request and each retrieve keeps its own.
@@ -49,6 +51,8 @@ pub(crate) struct Snapshot {
     pub base: Arc<dyn Inventory>,
     pub extras: Arc<Vec<Extra>>,
     pub types: Arc<Vec<ExtraType>>,
+    /// The org's own namespace.
+    pub namespace: Option<Arc<str>>,
 }
 
 impl Snapshot {
@@ -152,10 +156,11 @@ impl Snapshot {
     /// The component as a listing tells it.
     pub(crate) fn entry(&self, pick: Pick) -> Entry {
         match pick {
-            Pick::Base(member) => Entry {
-                listed: self.base.describe(member),
+            Pick::Base(_) => Entry {
+                listed: self.delivered(pick),
                 nil_type: false,
                 nil_file_name: false,
+                nil_dates: false,
             },
             Pick::Extra(at) => {
                 let extra = &self.extras[at as usize];
@@ -165,6 +170,7 @@ impl Snapshot {
                     listed,
                     nil_type: extra.nil_type,
                     nil_file_name: extra.nil_file_name,
+                    nil_dates: extra.nil_dates,
                 }
             }
         }
@@ -173,7 +179,14 @@ impl Snapshot {
     /// The component as a retrieve names it in its file properties.
     pub(crate) fn delivered(&self, pick: Pick) -> Listed {
         match pick {
-            Pick::Base(member) => self.base.describe(member),
+            Pick::Base(member) => {
+                let mut listed = self.base.describe(member);
+                let named = listed.namespace.is_none() && has_namespace(&listed);
+                if let Some(own) = self.namespace.as_ref().filter(|_| named) {
+                    listed.namespace = Some(own.to_string());
+                }
+                listed
+            }
             Pick::Extra(at) => {
                 let extra = &self.extras[at as usize];
                 let prefix = TypeId::named(&extra.kind).map_or("0zz", |kind| kind.row().prefix);
@@ -230,6 +243,25 @@ pub(crate) enum Known {
     /// A real type, which this org has not.
     Elsewhere,
     Nowhere,
+}
+
+/// Whether a component belongs to the namespace of its org: code and whatever is custom.
+fn has_namespace(listed: &Listed) -> bool {
+    let name = listed.full_name.rsplit('.').next().unwrap_or(&listed.full_name);
+    match &*listed.kind {
+        "ApexClass"
+        | "ApexTrigger"
+        | "ApexPage"
+        | "ApexComponent"
+        | "AuraDefinitionBundle"
+        | "CustomLabel"
+        | "Flow"
+        | "LightningComponentBundle"
+        | "PermissionSet"
+        | "StaticResource" => true,
+        "CustomObject" | "CustomField" => is_custom_name(name),
+        _ => false,
+    }
 }
 
 fn describe_row(kind: TypeId) -> Described {

@@ -6,6 +6,7 @@
 //! An inventory never changes: a night gives a new one, so that a running retrieve keeps the one it began with.
 
 pub(crate) mod content;
+pub(crate) mod documents;
 pub(crate) mod evolve;
 pub(crate) mod extras;
 pub(crate) mod folder;
@@ -16,7 +17,10 @@ pub(crate) mod names;
 pub(crate) mod objects;
 pub(crate) mod place;
 pub(crate) mod plan;
+pub(crate) mod references;
 pub(crate) mod slices;
+pub(crate) mod source;
+pub(crate) mod tree;
 
 use std::{borrow::Cow, collections::BTreeMap};
 

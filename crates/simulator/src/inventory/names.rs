@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn every_name_leads_back_to_its_number_and_no_two_are_alike() {
-        let base: BTreeMap<TypeId, u32> = spread(12_000).into_iter().collect();
+        let base: BTreeMap<TypeId, u32> = spread(12_000, &crate::spec::Cloud::ALL).into_iter().collect();
         let names = Names { seed: 5, base: &base };
         for (&kind, &count) in &base {
             let mut seen = std::collections::HashSet::new();

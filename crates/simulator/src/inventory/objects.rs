@@ -7,6 +7,7 @@ use super::{
     MemberId, Part,
     generated::GeneratedOrg,
     markup::{Markup, talk},
+    references::References,
 };
 use crate::mix::{Numbers, mix};
 
@@ -51,26 +52,38 @@ fn element(org: &GeneratedOrg, child: MemberId, xml: &mut Markup) {
     let night = org.generation_of(child);
     let mut numbers = Numbers::new(mix(org.number(child), u64::from(night)));
     let key = org.names().key(child.kind, child.slot);
+    let parent = org.names().parent_slot(child.kind, child.slot);
+    let references = References::of(org);
+    let field = references
+        .field(parent, numbers.below(50) as u32)
+        .unwrap_or_else(|| "Name".to_owned());
     let told = format!("Night {night}: {}", talk(&mut numbers, 120));
     xml.open(child.kind.row().element).leaf("fullName", &key);
     match child.kind.name() {
         "CustomField" => {
             xml.leaf("description", &told)
                 .leaf("label", &key.replace("__c", "").replace('_', " "));
-            match numbers.below(3) {
+            match numbers.below(4) {
                 0 => xml.leaf("length", "80").leaf("type", "Text"),
                 1 => xml
                     .leaf("precision", "18")
                     .leaf("scale", "2")
                     .leaf("type", "Currency"),
+                2 => xml
+                    .leaf("referenceTo", &references.object(numbers.below(10_000) as u32))
+                    .leaf("relationshipName", &key.replace("__c", ""))
+                    .leaf("type", "Lookup"),
                 _ => xml
-                    .leaf("formula", "IF(Amount < 1, \"a\", 'b')")
+                    .leaf("formula", &format!("IF(ISBLANK({field}), \"a\", 'b')"))
                     .leaf("type", "Text"),
             };
         }
         "ValidationRule" => {
             xml.leaf("active", "true").leaf("description", &told);
-            xml.leaf("errorConditionFormula", "ISBLANK(Name) && Amount > 1");
+            xml.leaf(
+                "errorConditionFormula",
+                &format!("ISBLANK({field}) && NOT(ISNEW())"),
+            );
             xml.leaf("errorMessage", &talk(&mut numbers, 60));
         }
         "ListView" => {

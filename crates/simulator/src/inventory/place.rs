@@ -25,7 +25,7 @@ pub(crate) fn place(path: &str, is_file: &dyn Fn(&str) -> bool) -> Option<Placed
 fn place_as(kind: TypeId, directory: &str, rest: &str, is_file: &dyn Fn(&str) -> bool) -> Option<Placed> {
     let row = kind.row();
     if row.shape == Shape::Bundle {
-        return rest.split_once('/').map(|(name, _)| Placed {
+        return bundle(kind, rest).map(|name| Placed {
             kind,
             full_name: name.to_owned(),
         });
@@ -48,6 +48,21 @@ fn place_as(kind: TypeId, directory: &str, rest: &str, is_file: &dyn Fn(&str) ->
         kind,
         full_name: full_name.to_owned(),
     })
+}
+
+/// The bundle that a file below the type's directory belongs to.
+fn bundle(kind: TypeId, rest: &str) -> Option<&str> {
+    match kind.name() {
+        // Named by its kind of site and its own name.
+        "DigitalExperienceBundle" => {
+            let (site, below) = rest.split_once('/')?;
+            let (name, _) = below.split_once('/')?;
+            Some(&rest[..site.len() + 1 + name.len()])
+        }
+        // Its meta file lies beside its folder.
+        "ExperienceBundle" if !rest.contains('/') => rest.strip_suffix(META)?.strip_suffix(".site"),
+        _ => rest.split_once('/').map(|(name, _)| name),
+    }
 }
 
 /// The path of a component's main file, or of its directory where it is a bundle, as a listing names it.

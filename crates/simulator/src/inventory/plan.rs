@@ -4,7 +4,7 @@
 //! as they go (parents stand before their children in the list), larger ones follow the weights, which are those of
 //! a middling sales org: half of it fields, classes and reports.
 
-use crate::types::TypeId;
+use crate::{spec::Cloud, types::TypeId};
 
 /// What may happen to the members of a type at night.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +23,18 @@ pub(crate) struct Planned {
     /// Most members, 0 for no bound.
     cap: u64,
     pub life: Life,
+    /// Only in orgs that have it.
+    pub cloud: Option<Cloud>,
+}
+
+const fn of(cloud: Cloud, name: &'static str, weight: u64) -> Planned {
+    Planned {
+        name,
+        weight,
+        cap: 400,
+        life: Life::Free,
+        cloud: Some(cloud),
+    }
 }
 
 const fn free(name: &'static str, weight: u64) -> Planned {
@@ -31,6 +43,7 @@ const fn free(name: &'static str, weight: u64) -> Planned {
         weight,
         cap: 0,
         life: Life::Free,
+        cloud: None,
     }
 }
 
@@ -40,6 +53,7 @@ const fn capped(name: &'static str, weight: u64, cap: u64) -> Planned {
         weight,
         cap,
         life: Life::Free,
+        cloud: None,
     }
 }
 
@@ -49,6 +63,7 @@ const fn fixed(name: &'static str, weight: u64, cap: u64) -> Planned {
         weight,
         cap,
         life: Life::Fixed,
+        cloud: None,
     }
 }
 
@@ -58,10 +73,11 @@ const fn hollow(name: &'static str, weight: u64, cap: u64) -> Planned {
         weight,
         cap,
         life: Life::Hollow,
+        cloud: None,
     }
 }
 
-/// Every type of a generated org, parents and folders first.
+/// Every type of a generated org, parents and folders first, those of the clouds last.
 pub(crate) const PLAN: &[Planned] = &[
     free("CustomObject", 15),
     free("CustomField", 250),
@@ -136,6 +152,32 @@ pub(crate) const PLAN: &[Planned] = &[
     free("ContentAsset", 3),
     free("ApexTestSuite", 1),
     capped("InstalledPackage", 1, 10),
+    of(Cloud::Service, "EntitlementProcess", 2),
+    of(Cloud::Service, "MilestoneType", 2),
+    of(Cloud::Service, "QueueRoutingConfig", 2),
+    of(Cloud::Service, "ServiceChannel", 1),
+    of(Cloud::Service, "PresenceUserConfig", 1),
+    of(Cloud::Service, "LiveChatButton", 1),
+    of(Cloud::Experience, "Network", 1),
+    of(Cloud::Experience, "CustomSite", 1),
+    of(Cloud::Experience, "NavigationMenu", 2),
+    of(Cloud::Experience, "Audience", 3),
+    of(Cloud::Revenue, "DecisionTable", 6),
+    of(Cloud::Revenue, "ExpressionSetDefinition", 6),
+    of(Cloud::Revenue, "ContextDefinition", 3),
+    of(Cloud::Revenue, "PricingRecipe", 1),
+    of(Cloud::Revenue, "ProcedurePlanDefinition", 1),
+    of(Cloud::Omnistudio, "OmniScript", 12),
+    of(Cloud::Omnistudio, "OmniDataTransform", 25),
+    of(Cloud::Omnistudio, "OmniIntegrationProcedure", 15),
+    of(Cloud::Omnistudio, "OmniUiCard", 12),
+    of(Cloud::FieldService, "Skill", 4),
+    of(Cloud::FieldService, "TimeSheetTemplate", 1),
+    of(Cloud::FieldService, "WorkSkillRouting", 1),
+    of(Cloud::FieldService, "FieldServiceMobileExtension", 1),
+    of(Cloud::Agentforce, "GenAiPlugin", 4),
+    of(Cloud::Agentforce, "GenAiPromptTemplate", 6),
+    of(Cloud::Agentforce, "Bot", 2),
 ];
 
 /// The plan of a type.
@@ -143,17 +185,19 @@ pub(crate) fn planned(kind: TypeId) -> Option<&'static Planned> {
     PLAN.iter().find(|planned| planned.name == kind.name())
 }
 
-/// Spreads `size` components over the types.
-pub(crate) fn spread(size: u64) -> Vec<(TypeId, u32)> {
-    let mut counts = vec![0_u64; PLAN.len()];
+/// Spreads `size` components over the types that an org with these clouds has.
+pub(crate) fn spread(size: u64, clouds: &[Cloud]) -> Vec<(TypeId, u32)> {
+    let has = |planned: &&Planned| planned.cloud.is_none_or(|cloud| clouds.contains(&cloud));
+    let plan: Vec<&Planned> = PLAN.iter().filter(has).collect();
+    let mut counts = vec![0_u64; plan.len()];
     let mut left = size;
-    for count in counts.iter_mut().take(size.min(PLAN.len() as u64) as usize) {
+    for count in counts.iter_mut().take(size.min(plan.len() as u64) as usize) {
         *count = 1;
         left -= 1;
     }
-    let weights: u64 = PLAN.iter().map(|planned| planned.weight).sum();
+    let weights: u64 = plan.iter().map(|planned| planned.weight).sum();
     let whole = left;
-    for (count, planned) in counts.iter_mut().zip(PLAN) {
+    for (count, planned) in counts.iter_mut().zip(&plan) {
         let room = if planned.cap == 0 {
             u64::MAX
         } else {
@@ -167,7 +211,7 @@ pub(crate) fn spread(size: u64) -> Vec<(TypeId, u32)> {
     let fields = left / 2;
     counts[1] += fields;
     counts[2] += left - fields;
-    PLAN.iter()
+    plan.iter()
         .zip(counts)
         .filter(|(_, count)| *count > 0)
         .filter_map(|(planned, count)| Some((TypeId::named(planned.name)?, count as u32)))
@@ -185,14 +229,19 @@ mod tests {
         for size in [
             1, 2, 10, 72, 73, 74, 200, 201, 999, 5_000, 20_000, 100_000, 1_000_000,
         ] {
-            let sum: u64 = spread(size).iter().map(|(_, count)| u64::from(*count)).sum();
-            assert_eq!(sum, size);
+            for clouds in [&[][..], &Cloud::ALL] {
+                let sum: u64 = spread(size, clouds)
+                    .iter()
+                    .map(|(_, count)| u64::from(*count))
+                    .sum();
+                assert_eq!(sum, size);
+            }
         }
     }
 
     #[test]
     fn an_org_of_two_hundred_has_more_than_forty_types_of_members() {
-        let members = spread(200)
+        let members = spread(200, &[])
             .into_iter()
             .filter(|(kind, _)| kind.is_top_level())
             .count();
@@ -202,7 +251,7 @@ mod tests {
     #[test]
     fn files_named_after_objects_are_never_more_than_the_objects() {
         for size in [73, 200, 5_000, 100_000] {
-            let counts: BTreeMap<&str, u32> = spread(size)
+            let counts: BTreeMap<&str, u32> = spread(size, &[])
                 .into_iter()
                 .map(|(kind, count)| (kind.name(), count))
                 .collect();

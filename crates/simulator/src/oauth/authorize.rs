@@ -54,6 +54,10 @@ pub(crate) fn authorize(shared: &Shared, org: Option<&Org>, query: &HashMap<Stri
         let state = Some(("state", of("state"))).filter(|(_, state)| !state.is_empty());
         redirection(redirect_uri, pairs.iter().copied().chain(state))
     };
+    if let Some(fault) = org.fault(Call::Authorize, &[FaultKind::ApprovalError], |_| true) {
+        let code = fault.code.as_deref().unwrap_or("OAUTH_APPROVAL_ERROR_GENERIC");
+        return own_page(shared, code, fault.text.as_deref().unwrap_or_default());
+    }
     if let Some(fault) = org.fault(Call::Authorize, &[FaultKind::OauthError], |fault| {
         fault.calls.contains(&Call::Authorize)
     }) {

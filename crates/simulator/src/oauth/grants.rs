@@ -6,7 +6,13 @@ use serde_json::json;
 
 use super::{SCOPE, assertion, identity::identity_url, refused, shown_organization};
 use crate::{
-    calls::Call, faults::FaultKind, http::Answer, org::Org, server::Shared, tables::username, tokens::Issued,
+    calls::Call,
+    faults::FaultKind,
+    http::Answer,
+    org::Org,
+    server::Shared,
+    tables::username,
+    tokens::{AccessShape, Issued},
 };
 
 const EXPIRED: &str = "expired access/refresh token";
@@ -22,15 +28,29 @@ pub(crate) fn nobody(form: &HashMap<String, String>) -> Answer {
 
 /// POST /services/oauth2/token for the org that owns the token or the app.
 pub(crate) fn token(shared: &Shared, org: &Org, form: &HashMap<String, String>) -> Answer {
-    let ordered = org.fault(
-        Call::Token,
-        &[FaultKind::RevokedToken, FaultKind::OauthError],
-        |_| true,
-    );
+    let ordered = org.fault(Call::Token, KINDS, |_| true);
     match ordered {
         Some(fault) if fault.kind == FaultKind::RevokedToken => {
             org.tokens().revoke_all();
             return refused("invalid_grant", EXPIRED);
+        }
+        Some(fault) if fault.kind == FaultKind::FiveMoreGrants => {
+            for _ in 0..5 {
+                org.tokens()
+                    .authorize(shared.clock.now(), shared.settings.access_token_lifetime);
+            }
+        }
+        Some(fault) if fault.kind == FaultKind::JwtAccessToken => org.tokens().shaped(AccessShape::Jwt),
+        Some(fault) if fault.kind == FaultKind::RotatedToken => {
+            return match issue(shared, org, form) {
+                Ok(mut issued) => {
+                    issued.refresh = org
+                        .tokens()
+                        .rotate_once(form.get("refresh_token").map_or("", String::as_str));
+                    told(shared, org, &issued)
+                }
+                Err((error, description)) => refused(error, description),
+            };
         }
         Some(fault) => {
             let text = fault.text.as_deref().unwrap_or("retry your request");
@@ -43,6 +63,15 @@ pub(crate) fn token(shared: &Shared, org: &Org, form: &HashMap<String, String>) 
         Err((error, description)) => refused(error, description),
     }
 }
+
+/// Faults that concern the token endpoint alone.
+const KINDS: &[FaultKind] = &[
+    FaultKind::RevokedToken,
+    FaultKind::OauthError,
+    FaultKind::RotatedToken,
+    FaultKind::FiveMoreGrants,
+    FaultKind::JwtAccessToken,
+];
 
 type Refusal = (&'static str, &'static str);
 
@@ -100,7 +129,7 @@ fn told(shared: &Shared, org: &Org, issued: &Issued) -> Answer {
         "access_token": issued.access,
         "signature": "c2lnbmF0dXJlIG9mIHRoZSBzaW11bGF0b3I=",
         "scope": SCOPE,
-        "instance_url": shared.base_url(),
+        "instance_url": shared.instance_url(org),
         "id": identity_url(shared, org, &shown_organization(org, Call::Token)),
         "token_type": "Bearer",
         "issued_at": wall_clock().as_millisecond().to_string(),

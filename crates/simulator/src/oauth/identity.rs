@@ -112,8 +112,8 @@ fn urls(base: &str, organization_id: &str, user_id: &str) -> serde_json::Value {
 pub(crate) fn introspect(shared: &Shared, org: Option<&Org>, form: &HashMap<String, String>) -> Answer {
     let token = form.get("token").map_or("", String::as_str);
     let known = org.filter(|org| {
-        let tokens = org.tokens();
-        tokens.is_good(token, shared.clock.now()) || tokens.may_refresh(token)
+        let mut tokens = org.tokens();
+        tokens.is_good(token, shared.clock.now(), None) || tokens.may_refresh(token)
     });
     let Some(org) = known else {
         return Answer::json(200, &json!({ "active": false }));
@@ -126,7 +126,7 @@ pub(crate) fn introspect(shared: &Shared, org: Option<&Org>, form: &HashMap<Stri
             "client_id": org.client_id,
             "username": username(org),
             "sub": identity_url(shared, org, &org.organization_id),
-            "token_type": if token.contains('!') { "access_token" } else { "refresh_token" },
+            "token_type": if token.contains('!') || token.starts_with("eyJ") { "access_token" } else { "refresh_token" },
         }),
     )
 }

@@ -14,7 +14,7 @@ use super::{
     error, not_allowed, not_found,
     records::{Found, find},
 };
-use crate::{http::Answer, ids::id18, org::Org, server::Shared, tables::Api};
+use crate::{calls::Call, faults::FaultKind, http::Answer, ids::id18, org::Org, server::Shared, tables::Api};
 
 /// Rows of a page of results when the client does not say.
 const PAGE: usize = 50_000;
@@ -30,10 +30,13 @@ pub(crate) struct BulkJob {
     version: String,
     line_ending: String,
     started: Duration,
+    pending: Duration,
     /// How long it is worked on, from its start.
     takes: Duration,
     created: String,
     aborted: bool,
+    /// Ends Failed, by a fault.
+    fails: bool,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +101,8 @@ fn create(shared: &Shared, org: &Org, request: &RestRequest<'_>, api: Api) -> An
     if found.object == "MetadataComponentDependency" {
         found.chosen.truncate(MOST_DEPENDENCIES);
     }
-    let pace = shared.settings.pace;
+    let number = shared.next_number();
+    let pace = shared.settings.latency.pace(number, shared.settings.pace);
     let job = BulkJob {
         takes: pace.pending + pace.in_progress + pace.per_file * found.chosen.len() as u32,
         found: Arc::new(found),
@@ -108,8 +112,12 @@ fn create(shared: &Shared, org: &Org, request: &RestRequest<'_>, api: Api) -> An
         started: shared.clock.now(),
         created: now(),
         aborted: false,
+        fails: org
+            .fault(Call::BulkCreate, &[FaultKind::BulkJobFails], |_| true)
+            .is_some(),
+        pending: pace.pending,
     };
-    let id = id18("750", shared.next_number());
+    let id = id18("750", number);
     let answer = Answer::json(200, &job.told(shared, org, &id));
     let mut jobs = org.bulk_jobs();
     jobs.retain(|_, job| shared.clock.now() < job.started + LIFE_OF_A_JOB);
@@ -131,10 +139,12 @@ impl BulkJob {
         let age = shared.clock.now().saturating_sub(self.started);
         if self.aborted {
             "Aborted"
-        } else if age < shared.settings.pace.pending {
+        } else if age < self.pending {
             "UploadComplete"
         } else if age < self.takes {
             "InProgress"
+        } else if self.fails {
+            "Failed"
         } else {
             "JobComplete"
         }
@@ -207,7 +217,7 @@ fn delete(shared: &Shared, org: &Org, id: &str) -> Answer {
     let mut jobs = org.bulk_jobs();
     match jobs.get(id).map(|job| job.state(shared)) {
         None => not_found(),
-        Some("JobComplete" | "Aborted") => {
+        Some("JobComplete" | "Aborted" | "Failed") => {
             jobs.remove(id);
             Answer::new(204, "application/json;charset=UTF-8", "")
         }

@@ -3,7 +3,7 @@
 //! A result of several pages is kept as the numbers of its rows, for two days or until its last page is fetched;
 //! after that its locator is none.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,8 @@ use super::{
     records::{Found, by_id, find},
 };
 use crate::{
+    calls::Call,
+    faults::FaultKind,
     http::Answer,
     ids::id18,
     org::Org,
@@ -29,6 +31,8 @@ const LIFE_OF_A_LOCATOR: Duration = Duration::from_hours(48);
 pub(crate) struct Cursor {
     found: Found,
     ends: Duration,
+    /// Pages that were fetched, by their first row.
+    fetched: HashSet<usize>,
 }
 
 /// GET .../query and .../queryAll with `q`. Nothing is ever deleted here, so both bring the same.
@@ -55,7 +59,14 @@ pub(super) fn first(shared: &Shared, org: &Org, request: &RestRequest<'_>, api: 
         let ends = now + LIFE_OF_A_LOCATOR;
         let mut cursors = org.cursors();
         cursors.retain(|_, cursor| cursor.ends > now);
-        cursors.insert(id, Cursor { found, ends });
+        cursors.insert(
+            id,
+            Cursor {
+                found,
+                ends,
+                fetched: HashSet::new(),
+            },
+        );
     }
     answer
 }
@@ -93,12 +104,20 @@ pub(super) fn next(shared: &Shared, org: &Org, request: &RestRequest<'_>, api: A
         return invalid();
     };
     let mut cursors = org.cursors();
-    let good = cursors.get(id).filter(|cursor| {
+    let good = cursors.get_mut(id).filter(|cursor| {
         cursor.ends > shared.clock.now() && cursor.found.api == api && from < cursor.found.chosen.len()
     });
     let Some(cursor) = good else {
         return invalid();
     };
+    let again = !cursor.fetched.insert(from);
+    if again
+        && org
+            .fault(Call::QueryMore, &[FaultKind::SpentLocators], |_| true)
+            .is_some()
+    {
+        return invalid();
+    }
     let (answer, done) = page(org, request, &cursor.found, id, from);
     if done {
         cursors.remove(id);

@@ -6,7 +6,6 @@ use crate::{http::Answer, org::Org, server::Shared, tables::Api};
 
 /// Versions before 31.0 are retired.
 const OLDEST: u32 = 310;
-const DAILY_REQUESTS: u64 = 15_000;
 
 fn versions_of(shared: &Shared) -> impl Iterator<Item = String> {
     (OLDEST..=shared.settings.greatest_version)
@@ -45,7 +44,8 @@ pub(super) fn resources(shared: &Shared, org: &Org, version: &str, api: Api) -> 
 
 /// GET /services/data/vXX.X/limits.
 pub(super) fn limits(org: &Org) -> Answer {
-    let left = DAILY_REQUESTS.saturating_sub(used(org));
+    let daily = org.limits().daily_requests;
+    let left = daily.saturating_sub(org.used());
     let untouched = [
         ("ConcurrentAsyncGetReportInstances", 200),
         ("DailyAsyncApexExecutions", 250_000),
@@ -56,7 +56,7 @@ pub(super) fn limits(org: &Org) -> Answer {
         ("SingleEmail", 15),
     ];
     let mut all = json!({
-        "DailyApiRequests": { "Max": DAILY_REQUESTS, "Remaining": left },
+        "DailyApiRequests": { "Max": daily, "Remaining": left },
         "DataStorageMB": { "Max": 1_024, "Remaining": 1_000 },
         "FileStorageMB": { "Max": 1_024, "Remaining": 1_000 },
     });
@@ -68,13 +68,5 @@ pub(super) fn limits(org: &Org) -> Answer {
 
 /// Value of the header that every REST answer carries.
 pub(crate) fn limit_info(org: &Org) -> String {
-    format!("api-usage={}/{DAILY_REQUESTS}", used(org))
-}
-
-fn used(org: &Org) -> u64 {
-    org.calls()
-        .iter()
-        .filter(|(call, _)| !call.is_oauth())
-        .map(|(_, count)| count)
-        .sum()
+    format!("api-usage={}/{}", org.used(), org.limits().daily_requests)
 }

@@ -44,6 +44,13 @@ enum Said {
 
 pub(crate) fn answer(shared: &Shared, org: &Org, call: Call, id: &str) -> Answer {
     let id_element = format!("<id>{}</id>", escape(id));
+    if leaves_pending(shared, org, id)
+        && org
+            .fault(call, &[FaultKind::CrossReferenceLeavingPending], |_| true)
+            .is_some()
+    {
+        return fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id");
+    }
     match look(shared, org, call, id) {
         Said::Unknown => fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id"),
         Said::Working(status) => response(
@@ -87,6 +94,16 @@ fn tail(end: &'static str) -> impl Iterator<Item = io::Result<Bytes>> + Send {
     std::iter::once(Ok(Bytes::from(format!("{end}</result>{}", foot(CALL)))))
 }
 
+/// Whether this is the first poll that finds the retrieve beyond Pending.
+fn leaves_pending(shared: &Shared, org: &Org, id: &str) -> bool {
+    let mut retrieves = org.retrieves();
+    let Some(retrieve) = retrieves.get_mut(id) else {
+        return false;
+    };
+    let working = retrieve.state(shared.clock.now()) != State::Pending;
+    working && !std::mem::replace(&mut retrieve.seen_working, true)
+}
+
 /// Looks the retrieve up; asking for the zip of one that is done hands it over.
 fn look(shared: &Shared, org: &Org, call: Call, id: &str) -> Said {
     let mut retrieves = org.retrieves();
@@ -97,22 +114,13 @@ fn look(shared: &Shared, org: &Org, call: Call, id: &str) -> Said {
     let Some((_, retrieve)) = found else {
         return Said::Unknown;
     };
-    match (retrieve.state(shared.clock.now()), &retrieve.outcome) {
+    match (retrieve.state(shared.clock.now()), &mut retrieve.outcome) {
         (State::Pending, _) => Said::Working("Pending"),
         (State::InProgress, _) => Said::Working("InProgress"),
         (State::Done, Err(failed)) => Said::Failed(failed.clone()),
-        (State::Done, Ok(_)) if retrieve.handed_over => Said::Done(None),
-        (State::Done, Ok(load)) if call == Call::Poll => Said::Done(Some(load.clone())),
-        (State::Done, Ok(load)) => {
-            retrieve.handed_over = true;
-            let load = load.clone();
-            // The record lives on to answer "nil"; what it would have given goes with this answer.
-            retrieve.outcome = Ok(Load {
-                plan: std::sync::Arc::new(Plan::default()),
-                ..load.clone()
-            });
-            Said::Done(Some(load))
-        }
+        (State::Done, Ok(load)) if call == Call::Poll => Said::Done(load.clone()),
+        // The record lives on to answer "nil"; what it would have given goes with this answer.
+        (State::Done, Ok(load)) => Said::Done(load.take()),
     }
 }
 
@@ -227,6 +235,7 @@ fn entries(
         content: Content::Bytes(manifest(&load.plan, &load.version).into_bytes()),
     };
     let (plan, snapshot, top) = (load.plan.clone(), load.snapshot.clone(), top.to_owned());
+    let sparse_profiles = load.sparse_profiles;
     let asked: HashSet<(String, String)> = plan
         .delivered
         .iter()
@@ -237,7 +246,16 @@ fn entries(
         match snapshot.files(*pick, part) {
             Ok(files) => files
                 .into_iter()
-                .map(|file| beside(file, &asked, &snapshot))
+                .map(|file| {
+                    if sparse_profiles {
+                        beside(file, &|kind: &str, _: &str| kind == "CustomObject")
+                    } else {
+                        beside(file, &|kind: &str, name: &str| {
+                            !asked.contains(&(kind.to_owned(), name.to_owned()))
+                                && snapshot.find(kind, name).is_some()
+                        })
+                    }
+                })
                 .map(|file| {
                     let entry = ZipEntry::from(file);
                     Ok(ZipEntry {
@@ -252,14 +270,11 @@ fn entries(
     Box::new(std::iter::once(Ok(manifest)).chain(members))
 }
 
-/// A profile says only what is about the rest of the retrieve.
-fn beside(file: SourceFile, asked: &HashSet<(String, String)>, snapshot: &Snapshot) -> SourceFile {
+/// A profile says nothing about what is `absent`.
+fn beside(file: SourceFile, absent: &dyn Fn(&str, &str) -> bool) -> SourceFile {
     if !file.path.ends_with(".profile") {
         return file;
     }
-    let absent = |kind: &str, name: &str| {
-        !asked.contains(&(kind.to_owned(), name.to_owned())) && snapshot.find(kind, name).is_some()
-    };
     let sparse = std::str::from_utf8(&file.bytes)
         .ok()
         .and_then(|text| sparse(text, absent).ok());

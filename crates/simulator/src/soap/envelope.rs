@@ -65,6 +65,7 @@ pub(crate) fn date(at: Option<Timestamp>) -> String {
 pub(crate) struct Nil {
     pub kind: bool,
     pub file_name: bool,
+    pub dates: bool,
 }
 
 /// The properties of a component as one element, in the order of the WSDL.
@@ -96,13 +97,13 @@ pub(crate) fn properties(
     let content = [
         ("createdById", Some(user_id)),
         ("createdByName", Some(USER_NAME)),
-        ("createdDate", Some(created.as_str())),
+        ("createdDate", (!nil.dates).then_some(created.as_str())),
         ("fileName", (!nil.file_name).then_some(file_name)),
         ("fullName", Some(of.full_name.as_str())),
         ("id", Some(of.id.as_str())),
         ("lastModifiedById", Some(user_id)),
         ("lastModifiedByName", Some(USER_NAME)),
-        ("lastModifiedDate", Some(modified.as_str())),
+        ("lastModifiedDate", (!nil.dates).then_some(modified.as_str())),
         ("manageableState", Some(of.manageable_state)),
     ];
     for (name, text) in content {

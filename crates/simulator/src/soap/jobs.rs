@@ -22,6 +22,8 @@ pub(crate) struct Load {
     pub snapshot: Snapshot,
     pub version: String,
     pub single_package: bool,
+    /// Profiles without what is about objects and fields, by a fault.
+    pub sparse_profiles: bool,
 }
 
 pub(crate) struct Retrieve {
@@ -30,9 +32,10 @@ pub(crate) struct Retrieve {
     pub files: usize,
     /// Held in this state by a fault.
     pub stuck: Option<FaultKind>,
-    pub outcome: Result<Load, Failed>,
-    /// None once the zip was handed over.
-    pub handed_over: bool,
+    /// Nothing to load once the zip was handed over.
+    pub outcome: Result<Option<Load>, Failed>,
+    /// Whether a poll has found it beyond Pending.
+    pub seen_working: bool,
 }
 
 /// The state of a retrieve.

@@ -18,6 +18,8 @@ use crate::{
 };
 
 const MOST_QUERIES: usize = 3;
+/// Salesforce never lists them, though it delivers its value sets by name and versions with their bots.
+const LISTED_NEVER: [&str; 2] = ["StandardValueSet", "BotVersion"];
 const MAY_NOT: &str =
     "use of the Metadata API requires a user with the ModifyAllData or ModifyMetadata permissions";
 
@@ -36,6 +38,7 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
     }
     let snapshot = org.snapshot();
     let mut picks = Vec::new();
+    let mut nil_types = Vec::new();
     for (kind, folder) in queries {
         let ordered = org.fault(Call::List, &[FaultKind::TypeMayNotBeListed], |fault| {
             fault.metadata_type.as_deref() == Some(kind)
@@ -60,12 +63,18 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
             }
             Known::Nowhere => return fault("INVALID_TYPE", &format!("Unknown type:{kind}")),
         }
-        // Salesforce never lists its value sets, though it delivers them by name.
-        if kind != "StandardValueSet" {
+        if !LISTED_NEVER.contains(&kind) {
             picks.extend(snapshot.list(kind, folder));
         }
+        let nil = org.fault(Call::List, &[FaultKind::NilTypeListed], |fault| {
+            fault.metadata_type.as_deref() == Some(kind)
+        });
+        nil_types.extend(nil.and_then(|fault| fault.metadata_type));
     }
-    Answer::pieces(XML, Box::new(pieces(snapshot, picks, org.user_id.clone())))
+    Answer::pieces(
+        XML,
+        Box::new(pieces(snapshot, picks, org.user_id.clone(), nil_types)),
+    )
 }
 
 /// The answer, a piece at a time: a large listing is never whole in memory.
@@ -73,6 +82,7 @@ fn pieces(
     snapshot: Snapshot,
     picks: Vec<Pick>,
     user_id: String,
+    nil_types: Vec<String>,
 ) -> impl Iterator<Item = io::Result<Bytes>> + Send {
     let mut picks = picks.into_iter();
     let mut begun = false;
@@ -94,9 +104,11 @@ fn pieces(
             };
             let entry = snapshot.entry(pick);
             let file_name = listed_file_name(&entry);
+            let ordered = nil_types.iter().any(|kind| *kind == entry.listed.kind);
             let nil = Nil {
-                kind: entry.nil_type,
-                file_name: entry.nil_file_name,
+                kind: entry.nil_type || ordered,
+                file_name: entry.nil_file_name || ordered,
+                dates: entry.nil_dates,
             };
             properties("result", &entry.listed, &file_name, &user_id, nil, &mut out);
         }

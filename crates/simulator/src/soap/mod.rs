@@ -83,6 +83,7 @@ pub(crate) fn answer(shared: &Shared, org: &Org, request: &SoapRequest) -> Answe
                 None => deliver::answer(shared, org, request.call, request.body.text_of("asyncProcessId")),
             }
         }
+        _ if request.body.name == "describeValueType" => read::value_type(&request.body),
         _ if request.body.name == "checkStatus" => fault(
             "UNSUPPORTED_API_VERSION",
             "checkStatus is not supported for retrieve since 31.0; use checkRetrieveStatus",

@@ -48,7 +48,7 @@ pub(crate) fn answer(shared: &Shared, org: &Org, request: &Request) -> Answer {
     if call == "login" {
         return login(shared, org, request);
     }
-    if !org.tokens().is_good(&request.session, shared.clock.now()) {
+    if !org.opens(&request.session) {
         return request.refused();
     }
     match call {
@@ -117,7 +117,7 @@ fn response(call: &str, content: &str) -> Answer {
 }
 
 /// A fault of this API, which says everything twice.
-fn fault(code: &str, text: &str, kind: &str) -> Answer {
+pub(crate) fn fault(code: &str, text: &str, kind: &str) -> Answer {
     let text = escape(text);
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     inventory::{
-        MemberId, Part, is_custom_name,
+        Listed, MemberId, Part, is_custom_name,
         layers::{Known, Pick, Snapshot},
     },
     types::{Shape, TypeId},
@@ -138,6 +138,34 @@ impl Plan {
 }
 
 impl Plan {
+    /// Takes members of a type out again; their names.
+    pub(crate) fn remove(
+        &mut self,
+        kind: &str,
+        snapshot: &Snapshot,
+        is_it: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let Some(names) = self.delivered.get_mut(kind) else {
+            return Vec::new();
+        };
+        let (gone, kept) = std::mem::take(names).into_iter().partition(|name| is_it(name));
+        *names = kept;
+        let of = |listed: &Listed| listed.kind == kind && is_it(&listed.full_name);
+        self.items.retain_mut(|(pick, part)| {
+            if let Part::Children(children) = part {
+                children.retain(|&child| !of(&snapshot.delivered(Pick::Base(child))));
+                return !children.is_empty();
+            }
+            !of(&snapshot.delivered(*pick))
+        });
+        self.files = self
+            .items
+            .iter()
+            .map(|(pick, _)| snapshot.file_count(*pick))
+            .sum();
+        gone
+    }
+
     /// The place of a member among the items, new or old: each member comes once.
     fn place(&mut self, member: MemberId, part: Part, parts: &mut HashMap<MemberId, usize>) -> usize {
         *parts.entry(member).or_insert_with(|| {

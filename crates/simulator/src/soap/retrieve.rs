@@ -1,22 +1,26 @@
 //! retrieve: takes the request, decides what it will give or why it will fail, and gives an id.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     envelope::{fault, response},
     jobs::{Failed, Load, Retrieve},
-    request::{Asked, plan},
+    request::{Asked, Plan, plan},
 };
 use crate::{
     calls::Call,
     faults::{Fault, FaultKind},
     http::Answer,
     ids::id18,
+    inventory::layers::Snapshot,
     org::Org,
     server::Shared,
+    settings::RetrievePace,
     xml::Element,
 };
 
+/// After that nobody asks for a result any more.
+const LIFE_OF_A_RESULT: Duration = Duration::from_hours(24);
 const UNKNOWN: &str =
     "UNKNOWN_EXCEPTION: An unexpected error occurred. Please include this ErrorId if you contact support:";
 
@@ -25,16 +29,20 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
         return fault("INVALID_FIELD", "retrieve needs a retrieveRequest");
     };
     let snapshot = org.snapshot();
-    let plan = plan(&asked, &snapshot, &spoilt(org, &asked));
+    let mut plan = plan(&asked, &snapshot, &spoilt(org, &asked));
+    leave_out(org, &mut plan, &snapshot);
     let files = plan.files;
     let outcome = match failure(shared, org, &asked, files) {
         Some(failed) => Err(failed),
-        None => Ok(Load {
+        None => Ok(Some(Load {
             plan: Arc::new(plan),
             snapshot,
             version: asked.version,
             single_package: asked.single_package,
-        }),
+            sparse_profiles: org
+                .fault(Call::Retrieve, &[FaultKind::SparseProfiles], |_| true)
+                .is_some(),
+        })),
     };
     let stuck = org
         .fault(
@@ -43,18 +51,26 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
             |fault| fault.files.is_none_or(|bound| files > bound),
         )
         .map(|fault| fault.kind);
-    let id = id18("09S", shared.next_number());
+    let number = shared.next_number();
+    let id = id18("09S", number);
     let started = shared.clock.now();
-    let pace = shared.settings.pace;
+    let pace = slowed(org, shared.settings.latency.pace(number, shared.settings.pace));
+    let lost = org
+        .fault(Call::Retrieve, &[FaultKind::RetrieveLost], |_| true)
+        .is_some();
     let retrieve = Retrieve {
         started,
         pace,
         files,
         stuck,
         outcome,
-        handed_over: false,
+        seen_working: false,
     };
-    org.retrieves().insert(id.clone(), retrieve);
+    if !lost {
+        let mut retrieves = org.retrieves();
+        retrieves.retain(|_, old| started < old.started + LIFE_OF_A_RESULT);
+        retrieves.insert(id.clone(), retrieve);
+    }
     response(
         "retrieve",
         &format!("<result><done>false</done><id>{id}</id><state>Queued</state></result>"),
@@ -80,6 +96,46 @@ fn spoilt(org: &Org, asked: &Asked) -> HashMap<(String, String), String> {
     }
 }
 
+/// The pace with what faults add to it.
+fn slowed(org: &Org, pace: RetrievePace) -> RetrievePace {
+    let more = |kind| {
+        let fault = org.fault(Call::Retrieve, &[kind], |_| true);
+        Duration::from_millis(fault.and_then(|fault| fault.millis).unwrap_or(0))
+    };
+    RetrievePace {
+        pending: pace.pending + more(FaultKind::LongPending),
+        in_progress: pace.in_progress + more(FaultKind::LongInProgress),
+        ..pace
+    }
+}
+
+/// Takes out of the plan what faults leave out of it, with a message for each.
+fn leave_out(org: &Org, plan: &mut Plan, snapshot: &Snapshot) {
+    let hit = |kind, plan: &Plan| {
+        org.fault(Call::Retrieve, &[kind], |fault| {
+            let names = fault.metadata_type.as_ref().and_then(|of| plan.delivered.get(of));
+            names.is_some_and(|names| fault.name.as_ref().is_none_or(|name| names.contains(name)))
+        })
+    };
+    let faults = [
+        hit(FaultKind::LeftOut, plan),
+        hit(FaultKind::WrongCaseMessage, plan),
+    ];
+    for fault in faults.into_iter().flatten() {
+        let Some(kind) = fault.metadata_type else { continue };
+        let is_it = |name: &str| fault.name.as_deref().is_none_or(|wanted| wanted == name);
+        let gone = plan.remove(&kind, snapshot, is_it);
+        plan.messages.extend(gone.iter().map(|name| match &fault.text {
+            Some(text) => text.replace("{type}", &kind).replace("{name}", name),
+            // The server forgets how it was written.
+            None => format!(
+                "Entity of type '{kind}' named '{}' cannot be found",
+                name.to_lowercase()
+            ),
+        }));
+    }
+}
+
 /// The member of the fault, when the request names it.
 fn names(fault: &Fault, asked: &Asked) -> Option<(String, String)> {
     let (kind, name) = (fault.metadata_type.as_ref()?, fault.name.as_ref()?);
@@ -88,6 +144,12 @@ fn names(fault: &Fault, asked: &Asked) -> Option<(String, String)> {
 
 /// Why the retrieve will fail as a whole, if it will.
 fn failure(shared: &Shared, org: &Org, asked: &Asked, files: usize) -> Option<Failed> {
+    let failed = org.fault(Call::Retrieve, &[FaultKind::RetrieveFails], |_| true);
+    if let Some(fault) = failed {
+        let code = fault.code.unwrap_or_else(|| "UNKNOWN_EXCEPTION".to_owned());
+        let text = fault.text.unwrap_or_else(|| code.clone());
+        return Some(Failed { code, text });
+    }
     let poison = org.fault(Call::Retrieve, &[FaultKind::PoisonousComponent], |fault| {
         names(fault, asked).is_some()
     });

@@ -41,7 +41,7 @@ pub(super) fn organization(org: &Org) -> Row {
     record(json!({
         "Id": shown_organization(org, Call::Query),
         "Name": org.spec.name,
-        "OrganizationType": if org.spec.sandbox { "Enterprise Edition" } else { "Developer Edition" },
+        "OrganizationType": org.spec.edition().organization_type(),
         "IsSandbox": org.spec.sandbox,
         "InstanceName": org.spec.instance_name,
         "TimeZoneSidKey": org.spec.time_zone,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nightshift_simulator::{Call, OrgSpec, SimulatorSettings};
+use nightshift_simulator::{Call, OrgLimits, OrgSpec, SimulatorSettings};
 use serde_json::{Value, json};
 
 use crate::client::Session;
@@ -163,7 +163,12 @@ async fn faults_are_of_one_org_and_are_taken_back() {
 
 #[tokio::test]
 async fn five_hundred_lists_at_once_are_answered() {
-    let session = Session::open(OrgSpec::generated("Acme", 1, 2_000)).await;
+    // On a busy machine these requests become long ones, of which an org allows few.
+    let limits = OrgLimits {
+        long_requests: 1_000,
+        ..OrgLimits::default()
+    };
+    let session = Session::open(OrgSpec::generated("Acme", 1, 2_000).limited(limits)).await;
     let lists = (0..500).map(|_| session.list("ApexClass", None));
     let counts: BTreeSet<usize> = futures::future::join_all(lists)
         .await

@@ -10,6 +10,7 @@ mod changes;
 mod collector;
 mod harness;
 mod kills;
+mod ledger;
 mod needles;
 mod nights;
 mod reports;

@@ -42,6 +42,8 @@ pub enum FailureCode {
     OrgLocked,
     /// The org's daily API requests are used up.
     RequestLimitExceeded,
+    /// What a sync may take of the org's daily requests is used up.
+    ApiAllowance,
     /// Salesforce was not available.
     SalesforceUnavailable,
     /// Salesforce could not be reached.
@@ -94,7 +96,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the catalogue.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::TokenRevoked,
         Self::UserInactive,
         Self::AppNotApproved,
@@ -109,6 +111,7 @@ impl FailureCode {
         Self::PasswordExpired,
         Self::OrgLocked,
         Self::RequestLimitExceeded,
+        Self::ApiAllowance,
         Self::SalesforceUnavailable,
         Self::SalesforceUnreachable,
         Self::SalesforceUnexpected,
@@ -152,6 +155,7 @@ impl FailureCode {
             Self::PasswordExpired => "password_expired",
             Self::OrgLocked => "org_locked",
             Self::RequestLimitExceeded => "request_limit_exceeded",
+            Self::ApiAllowance => "api_allowance",
             Self::SalesforceUnavailable => "salesforce_unavailable",
             Self::SalesforceUnreachable => "salesforce_unreachable",
             Self::SalesforceUnexpected => "salesforce_unexpected",

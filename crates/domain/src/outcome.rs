@@ -69,6 +69,12 @@ pub enum WaitReason {
     RequestLimit,
     /// Salesforce is down for maintenance.
     Maintenance,
+    /// The circuit of the org's instance is open.
+    InstanceDown,
+    /// The retries that the org's instance is given are used up for now.
+    RetryBudget,
+    /// What a sync may take of the org's daily requests is used up for now.
+    DailyAllowance,
 }
 
 impl WaitReason {
@@ -80,6 +86,9 @@ impl WaitReason {
             Self::TokenBeingRefreshed => "token_being_refreshed",
             Self::RequestLimit => "request_limit",
             Self::Maintenance => "maintenance",
+            Self::InstanceDown => "instance_down",
+            Self::RetryBudget => "retry_budget",
+            Self::DailyAllowance => "daily_allowance",
         }
     }
 
@@ -90,7 +99,8 @@ impl WaitReason {
             Self::SalesforceInProgress => FailureCode::PollingTimedOut,
             Self::TokenBeingRefreshed => FailureCode::TokenRefreshStuck,
             Self::RequestLimit => FailureCode::RequestLimitExceeded,
-            Self::Maintenance => FailureCode::SalesforceUnavailable,
+            Self::Maintenance | Self::InstanceDown | Self::RetryBudget => FailureCode::SalesforceUnavailable,
+            Self::DailyAllowance => FailureCode::ApiAllowance,
         }
     }
 }

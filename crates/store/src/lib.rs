@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod error;
 pub mod jobs;
 pub mod keyring;
+pub mod ledger;
 pub mod nights;
 pub mod orgs;
 pub mod outbox;

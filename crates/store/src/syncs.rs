@@ -3,7 +3,7 @@
 mod admit;
 mod show;
 
-use domain::{Bill, FailureCode, OrgId, SyncId};
+use domain::{FailureCode, OrgId, SyncId};
 use nightshift_domain as domain;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -30,34 +30,6 @@ impl Store {
     pub fn syncs(&self) -> Syncs<'_> {
         Syncs { store: self }
     }
-}
-
-/// Adds calls to a sync's bill.
-pub(crate) async fn add_bill(
-    c: &mut PgConnection,
-    org: OrgId,
-    sync: Option<SyncId>,
-    bill: &Bill,
-) -> Result<(), StoreError> {
-    let Some(sync) = sync.filter(|_| !bill.0.is_empty()) else {
-        return Ok(());
-    };
-    let kinds: Vec<&str> = bill.0.keys().map(String::as_str).collect();
-    let calls: Vec<i64> = bill.0.values().copied().collect();
-    sqlx::query(
-        "-- syncs.add_bill
-        INSERT INTO sync_bill (org_id, sync_id, kind, calls)
-        SELECT $1, $2, kind, calls FROM unnest($3::text[], $4::bigint[]) AS spent (kind, calls)
-        ON CONFLICT (org_id, sync_id, kind) DO UPDATE SET calls = sync_bill.calls + excluded.calls",
-    )
-    .bind(org.uuid())
-    .bind(sync.uuid())
-    .bind(&kinds)
-    .bind(&calls)
-    .execute(c)
-    .await
-    .map_err(at("syncs.add_bill"))?;
-    Ok(())
 }
 
 /// A line of the timeline for a settled job.

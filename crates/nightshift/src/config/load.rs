@@ -256,6 +256,8 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("jobs.max_attempts", u64::from(settings.jobs.max_attempts)),
         ("jobs.max_deaths", u64::from(settings.jobs.max_deaths)),
         ("jobs.sweep_millis", settings.jobs.sweep_millis),
+        ("jobs.calls_per_org", u64::from(settings.jobs.calls_per_org)),
+        ("jobs.ledger_days", u64::from(settings.jobs.ledger_days)),
         (
             "database.max_connections",
             u64::from(settings.database.max_connections),

@@ -13,6 +13,7 @@ mod kills;
 mod ledger;
 mod needles;
 mod nights;
+mod polite;
 mod reports;
 mod requests;
 mod retries;

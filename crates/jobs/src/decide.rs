@@ -57,6 +57,8 @@ fn after_error(error: StepError, job: JobFacts, settings: &JobsSettings, rng: &m
                     failure: error.into(),
                 };
             }
+            let spread = later(until, backoff::jitter(after / 4, rng));
+            let until = job.give_up_at.map_or(spread, |end| spread.min(end));
             Settling::Wait {
                 until,
                 why,
@@ -70,7 +72,7 @@ fn after_error(error: StepError, job: JobFacts, settings: &JobsSettings, rng: &m
                     failure: error.into(),
                 };
             }
-            let delay = backoff::delay(settings, attempts, rng).max(after.unwrap_or_default());
+            let delay = after.unwrap_or_default() + backoff::delay(settings, attempts, rng);
             let not_before = later(job.now, delay);
             if job.give_up_at.is_some_and(|end| not_before > end) {
                 return Settling::Fail {

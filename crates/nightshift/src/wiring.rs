@@ -133,7 +133,13 @@ pub fn machine(
     let tokens = Arc::new(Tokens::new(store.clone(), salesforce.oauth()));
     let mut sync = settings.sync.clone();
     sync.concurrent_lists = sync.concurrent_lists.min(settings.jobs.calls_per_org);
-    let context = SyncContext::new(store.clone(), salesforce, tokens, sync);
+    let context = SyncContext::new(
+        store.clone(),
+        salesforce,
+        tokens,
+        sync,
+        settings.politeness.clone(),
+    );
     Ok(Arc::new(Machine {
         store: store.clone(),
         queue,

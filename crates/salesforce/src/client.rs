@@ -342,18 +342,23 @@ impl Client {
                 self.post(&session.instance_url, body)
             }
         };
-        let incoming = self.http.send(call, request, &self.calls).await?;
+        let sent = self.http.send(call, request, &self.calls).await;
+        let incoming = sent.inspect_err(|error| self.calls.watch().failed(error))?;
         if let Some(usage) = incoming.usage {
+            self.calls.watch().said(usage);
             self.usage[0].store(usage.used, Ordering::Relaxed);
             self.usage[1].store(usage.allowed, Ordering::Relaxed);
         }
         if incoming.status == 200 {
+            self.calls.watch().answered();
             return Ok(incoming);
         }
-        Err(match shape {
+        let error = match shape {
             Shape::Get { .. } => rest::refused(incoming, &[token]).await,
             Shape::Soap { .. } => soap::refused(incoming, &[token]).await,
-        })
+        };
+        self.calls.watch().failed(&error);
+        Err(error)
     }
 
     fn get(&self, base: &Url, path: &str, query: &[(&str, &str)], token: &SecretString) -> RequestBuilder {

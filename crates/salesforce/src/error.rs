@@ -123,6 +123,12 @@ pub enum SalesforceError {
     /// The HTTP client could not be built from its settings.
     #[error("the HTTP client cannot be built: {0}")]
     Settings(String),
+    /// The calls that the step might make are made: this one never left.
+    #[error("{call}: no call is left of what a sync may take of the org's daily requests")]
+    AllowanceReached {
+        /// The call.
+        call: CallKind,
+    },
     /// Whoever asked for the answer went away before its end.
     #[error("{call}: the answer was not read to its end")]
     Abandoned {
@@ -356,6 +362,7 @@ impl SalesforceError {
             | Self::Malformed { call, .. }
             | Self::Unexpected { call, .. }
             | Self::Host { call, .. }
+            | Self::AllowanceReached { call }
             | Self::Abandoned { call } => Some(*call),
             Self::Refused(refusal) | Self::SessionNotUsable(refusal) | Self::WrongHost(refusal) => {
                 Some(refusal.call)

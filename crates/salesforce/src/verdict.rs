@@ -252,6 +252,7 @@ impl SalesforceError {
             Self::TokenBeingRefreshed { .. } => "token_being_refreshed",
             Self::TokenStore(_) => "token_store",
             Self::Settings(_) => "settings",
+            Self::AllowanceReached { .. } => "allowance_reached",
             Self::Abandoned { .. } => "abandoned",
         }
     }

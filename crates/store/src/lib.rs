@@ -8,6 +8,7 @@ pub mod cases;
 pub mod connections;
 pub mod dictionary;
 pub mod error;
+pub mod instances;
 pub mod jobs;
 pub mod keyring;
 pub mod ledger;

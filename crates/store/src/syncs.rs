@@ -3,7 +3,7 @@
 mod admit;
 mod show;
 
-use domain::{FailureCode, OrgId, SyncId};
+use domain::{FailureCode, OrgId, SyncId, WaitReason};
 use nightshift_domain as domain;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -101,7 +101,46 @@ pub(crate) async fn ended_event(
     outbox::write(c, org, topic, &body, traceparent.as_deref()).await
 }
 
+/// How a night of an org went so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NightTries {
+    /// Settled runs that were no retry's announcement and no postponement of ours.
+    pub tries: u64,
+    /// Attempts that failed and were made again.
+    pub retries: u64,
+}
+
 impl Syncs<'_> {
+    /// Tries and retries of the night to which a sync belongs, of all its syncs, from their timelines.
+    pub async fn tries_tonight(self, org: OrgId, sync: SyncId) -> Result<NightTries, StoreError> {
+        let postponed = [
+            WaitReason::InstanceDown,
+            WaitReason::RetryBudget,
+            WaitReason::DailyAllowance,
+        ]
+        .map(WaitReason::as_str);
+        let row = sqlx::query(
+            "-- syncs.tries_tonight
+            SELECT count(*) FILTER (WHERE line.event = 'retry') AS retries,
+                   count(*) FILTER (WHERE line.event <> 'retry'
+                                      AND NOT (line.event = 'waits' AND line.detail = ANY($3))) AS tries
+              FROM sync mine JOIN sync ON sync.org_id = $1 AND sync.ledger_night = mine.ledger_night
+              JOIN timeline line ON line.org_id = $1 AND line.sync_id = sync.id
+             WHERE mine.org_id = $1 AND mine.id = $2",
+        )
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .bind(postponed)
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("syncs.tries_tonight"))?;
+        let count = |column| row.get::<i64, _>(column).unsigned_abs();
+        Ok(NightTries {
+            tries: count("tries"),
+            retries: count("retries"),
+        })
+    }
+
     /// Ends open syncs whose patience is over although no worker comes to say so (all of them gone, say).
     ///
     /// A grace of ten minutes leaves the word to the worker that knows what the sync waited for.

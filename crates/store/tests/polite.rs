@@ -6,9 +6,14 @@
 
 use std::time::Duration;
 
-use nightshift_domain::{Bill, Class, Door, JobId, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
+use nightshift_domain::{
+    Bill, Class, Door, JobId, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest,
+    allowance::DayUse,
+    circuit::{CircuitRules, InstanceHealth, Permit, RetryPermit, Sighting},
+};
 use nightshift_store::{
     Store, StoreError,
+    instances::DayReport,
     jobs::{ClaimAnswer, Claimed, Settlement, Settling},
     ledger::LedgerFilter,
     syncs::{AdmissionAnswer, Opening, Patience},
@@ -233,4 +238,129 @@ async fn nights_older_than_wanted_leave_the_ledger() {
     assert_eq!(store.ledger().forget(35, 1).await.unwrap(), 1);
     assert_eq!(store.ledger().forget(35, 100).await.unwrap(), 1);
     assert!(lines(&store, org).await.is_empty());
+}
+
+const RULES: CircuitRules = CircuitRules {
+    failures: 1_000,
+    percent: 50,
+    window: Duration::from_secs(3_600),
+    open: Duration::from_secs(30),
+    open_max: Duration::from_secs(600),
+    probe: Duration::from_secs(120),
+    retries_percent: 0,
+    retries_min: 7,
+};
+
+/// Twenty at once change one instance by a rule.
+async fn twenty<T: Send + 'static>(
+    store: &Store,
+    rule: fn(InstanceHealth, jiff::Timestamp) -> (T, InstanceHealth),
+) -> Vec<T> {
+    let changes = (0..20).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.instances().change("EU42", rule).await.unwrap().0 })
+    });
+    let mut answers = Vec::new();
+    for change in changes.collect::<Vec<_>>() {
+        answers.push(change.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_tell_of_an_instance_at_once_nobody_is_lost_and_one_alone_probes() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let calls = Sighting::Calls {
+        answered: 2,
+        unavailable: 1,
+    };
+    twenty(&store, |health, now| {
+        let calls = Sighting::Calls {
+            answered: 2,
+            unavailable: 1,
+        };
+        ((), health.after(calls, now, &RULES))
+    })
+    .await;
+    let known = store.instances().list().await.unwrap();
+    assert_eq!(
+        (
+            known[0].health.traffic.answered,
+            known[0].health.traffic.unavailable
+        ),
+        (40, 20)
+    );
+    let granted = twenty(&store, |health, now| health.asks_retry(now, &RULES)).await;
+    let granted = granted
+        .iter()
+        .filter(|permit| **permit == RetryPermit::Granted)
+        .count();
+    assert_eq!(granted, 7);
+    // one failure too many for a stricter rule
+    let strict = CircuitRules {
+        failures: 1,
+        percent: 1,
+        ..RULES
+    };
+    let opens = |health: InstanceHealth, now| ((), health.after(calls, now, &strict));
+    store.instances().change("EU42", opens).await.unwrap();
+    let permits = twenty(&store, |health, now| health.asks(now, &RULES)).await;
+    assert!(permits.iter().all(|permit| matches!(permit, Permit::Later(_))));
+    database.advance(Duration::from_secs(31)).await;
+    let permits = twenty(&store, |health, now| health.asks(now, &RULES)).await;
+    assert_eq!(
+        permits.iter().filter(|permit| **permit == Permit::Probe).count(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_org_stands_by_its_instance_its_day_and_its_night() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let (org, sync, jobs) = sync_with_jobs(&store, 2).await;
+    let standing = store.instances().standing(org, sync).await.unwrap();
+    assert_eq!(
+        (standing.instance.as_str(), standing.tonight, standing.day),
+        ("acme.my.salesforce.com", 3, None)
+    );
+    let report = DayReport {
+        day: DayUse {
+            used: 100,
+            allowed: 15_000,
+        },
+        night: standing.night,
+        booked: standing.tonight,
+    };
+    store.instances().saw_day(org, report).await.unwrap();
+    store
+        .ledger()
+        .book(org, Some(sync), &Kind::new("poll"), &bill(&[("poll", 5)]))
+        .await
+        .unwrap();
+    let _one = claim(&store, org, jobs[0], ROOM).await.unwrap();
+    let _two = claim(&store, org, jobs[1], ROOM).await.unwrap();
+    let standing = store.instances().standing(org, sync).await.unwrap();
+    // our own calls since then are used too; beside each of two running jobs there is one other
+    assert_eq!(
+        standing.day.unwrap().day,
+        DayUse {
+            used: 105,
+            allowed: 15_000
+        }
+    );
+    assert_eq!((standing.tonight, standing.others), (8, 1));
+    store
+        .instances()
+        .saw_pending(org, Duration::from_secs(60))
+        .await
+        .unwrap();
+    store
+        .instances()
+        .saw_pending(org, Duration::from_secs(10))
+        .await
+        .unwrap();
+    let pending = store.instances().pending(org).await.unwrap();
+    assert_eq!(pending, Some(Duration::from_secs(50)));
 }

@@ -179,6 +179,15 @@ async fn switched(
     .execute(&mut *c)
     .await
     .map_err(at("nights.healed"))?;
-    cases::resolve_all(&mut *c, claim.org).await?;
+    let unfinished = fail::unfinished(&mut *c, claim.org, sync).await?;
+    cases::resolve_all(
+        &mut *c,
+        claim.org,
+        unfinished.as_ref().map(|failure| failure.code),
+    )
+    .await?;
+    if let Some(failure) = &unfinished {
+        cases::open(&mut *c, claim.org, Some(sync), failure).await?;
+    }
     syncs::ended_event(c, claim.org, sync, "sync.succeeded").await
 }

@@ -9,7 +9,7 @@ use crate::harness::{Fleet, small_org};
 
 fn small(name: &str, instance: &str) -> OrgSpec {
     let mut spec = OrgSpec::from_folder(name, small_org().join("night-1"), None);
-    spec.instance_name = instance.to_owned();
+    instance.clone_into(&mut spec.instance_name);
     spec
 }
 
@@ -125,16 +125,24 @@ async fn day_used_up_in_the_middle() -> Fleet {
     fleet
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another program's client, and the one of who orders the simulator about"
+)]
+fn client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
 /// Another program uses the org.
 async fn others_call(fleet: &Fleet, client_id: &str, refresh_token: &str, calls: usize) {
     let url = fleet.simulator.base_url();
-    let client = reqwest::Client::new();
+    let client = client();
     let form = [
         ("grant_type", "refresh_token"),
         ("client_id", client_id),
         ("refresh_token", refresh_token),
     ];
-    let body = serde_urlencoded(&form);
+    let body = as_form(&form);
     let answer = client
         .post(format!("{url}/services/oauth2/token"))
         .header("content-type", "application/x-www-form-urlencoded")
@@ -157,7 +165,7 @@ async fn others_call(fleet: &Fleet, client_id: &str, refresh_token: &str, calls:
     }
 }
 
-fn serde_urlencoded(form: &[(&str, &str)]) -> String {
+fn as_form(form: &[(&str, &str)]) -> String {
     let mut url: reqwest::Url = "http://localhost".parse().unwrap();
     url.query_pairs_mut().extend_pairs(form);
     url.query().unwrap().to_owned()
@@ -172,7 +180,7 @@ async fn a_sync_waits_for_the_orgs_day_and_goes_on_when_it_comes_back() {
     let after: u64 = fleet.simulator.calls("small").unwrap().values().sum();
     assert!(after - before <= 3, "{} calls while it waits", after - before);
     let forget = format!("{}/_control/calls?org=small", fleet.simulator.base_url());
-    reqwest::Client::new().delete(forget).send().await.unwrap();
+    client().delete(forget).send().await.unwrap();
     until_ended(&fleet, Duration::from_secs(600)).await;
     assert_eq!(
         fleet.database.texts("SELECT state FROM sync").await,
@@ -212,7 +220,7 @@ async fn a_sync_whose_day_does_not_come_back_ends_with_gaps_and_says_what_was_no
     assert!(used_then - used <= 20, "{} calls", used_then - used);
     // the next night asks for the gaps, and resolves the case
     let forget = format!("{}/_control/calls?org=small", fleet.simulator.base_url());
-    reqwest::Client::new().delete(forget).send().await.unwrap();
+    client().delete(forget).send().await.unwrap();
     fleet.database.advance(Duration::from_secs(1_801)).await;
     let next = fleet.sync("small").await;
     assert_eq!(

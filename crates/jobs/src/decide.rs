@@ -189,6 +189,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_for_the_same_comes_back_at_different_moments_and_within_the_patience() {
+        let wait = |seed, seconds| {
+            let verdict = Verdict::Wait {
+                why: WaitReason::Maintenance,
+                after: Duration::from_secs(seconds),
+            };
+            let mut rng = StdRng::seed_from_u64(seed);
+            let settling = decide(Err(error(verdict)), job(0), &JobsSettings::default(), &mut rng);
+            let Settling::Wait { until, .. } = settling else {
+                panic!("no wait")
+            };
+            until
+        };
+        let back: std::collections::BTreeSet<_> = (0..20).map(|seed| wait(seed, 400)).collect();
+        assert!(back.len() > 15 && back.first() >= Some(&at(400)) && back.last() <= Some(&at(500)));
+        assert!((0..20).all(|seed| wait(seed, 599) <= at(600)));
+    }
+
+    #[test]
     fn a_permanent_error_fails_at_once() {
         for verdict in [Verdict::Permanent, Verdict::Reauthenticate] {
             assert!(matches!(

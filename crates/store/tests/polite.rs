@@ -72,7 +72,9 @@ fn job(kind: &'static str) -> NewJob {
 
 fn bill(calls: &[(&str, i64)]) -> Bill {
     let mut bill = Bill::default();
-    calls.iter().for_each(|(kind, calls)| bill.add(kind, *calls));
+    for (kind, calls) in calls {
+        bill.add(kind, *calls);
+    }
     bill
 }
 

@@ -161,6 +161,8 @@ pub enum LeftOutReason {
     NotDelivered,
     /// Its file could not be read.
     Unreadable,
+    /// The sync might make no more calls.
+    ApiAllowance,
     /// A listing entry that names nothing.
     Unnamed,
     /// The type can hold secrets.
@@ -173,7 +175,7 @@ pub enum LeftOutReason {
 
 impl LeftOutReason {
     /// All reasons.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ListingFailed,
         Self::TypeNotDescribed,
         Self::CannotBeFound,
@@ -182,6 +184,7 @@ impl LeftOutReason {
         Self::NoAccess,
         Self::NotDelivered,
         Self::Unreadable,
+        Self::ApiAllowance,
         Self::Unnamed,
         Self::MayHoldSecrets,
         Self::DailyBudget,
@@ -200,6 +203,7 @@ impl LeftOutReason {
             | Self::NoAccess
             | Self::NotDelivered
             | Self::Unreadable
+            | Self::ApiAllowance
             | Self::Unnamed => LeftOutKind::Gap,
         }
     }
@@ -215,6 +219,7 @@ impl LeftOutReason {
             Self::NoAccess => "no_access",
             Self::NotDelivered => "not_delivered",
             Self::Unreadable => "unreadable",
+            Self::ApiAllowance => "api_allowance",
             Self::Unnamed => "unnamed",
             Self::MayHoldSecrets => "may_hold_secrets",
             Self::DailyBudget => "daily_budget",

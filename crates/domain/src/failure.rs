@@ -48,6 +48,8 @@ pub enum FailureCode {
     OrgLocked,
     /// The org's daily API requests are used up.
     RequestLimitExceeded,
+    /// What a sync may take of the org's daily requests is used up.
+    ApiAllowance,
     /// Salesforce was not available.
     SalesforceUnavailable,
     /// Salesforce could not be reached.
@@ -114,7 +116,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the catalogue.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::TokenRevoked,
         Self::TokenAnswerLost,
         Self::OrgDisconnected,
@@ -132,6 +134,7 @@ impl FailureCode {
         Self::PasswordExpired,
         Self::OrgLocked,
         Self::RequestLimitExceeded,
+        Self::ApiAllowance,
         Self::SalesforceUnavailable,
         Self::SalesforceUnreachable,
         Self::HostNotFound,
@@ -185,6 +188,7 @@ impl FailureCode {
             Self::PasswordExpired => "password_expired",
             Self::OrgLocked => "org_locked",
             Self::RequestLimitExceeded => "request_limit_exceeded",
+            Self::ApiAllowance => "api_allowance",
             Self::SalesforceUnavailable => "salesforce_unavailable",
             Self::SalesforceUnreachable => "salesforce_unreachable",
             Self::HostNotFound => "host_not_found",

@@ -6,6 +6,8 @@
 //! to the use cases (`jobs`, `sync`, `connections`).
 
 pub mod admission;
+pub mod allowance;
+pub mod circuit;
 pub mod component;
 pub mod effect;
 pub mod failure;

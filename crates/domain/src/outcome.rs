@@ -71,6 +71,12 @@ pub enum WaitReason {
     Maintenance,
     /// The user may not log in at this hour.
     LoginHours,
+    /// The circuit of the org's instance is open.
+    InstanceDown,
+    /// The retries that the org's instance is given are used up for now.
+    RetryBudget,
+    /// What a sync may take of the org's daily requests is used up for now.
+    DailyAllowance,
 }
 
 impl WaitReason {
@@ -83,6 +89,9 @@ impl WaitReason {
             Self::RequestLimit => "request_limit",
             Self::Maintenance => "maintenance",
             Self::LoginHours => "login_hours",
+            Self::InstanceDown => "instance_down",
+            Self::RetryBudget => "retry_budget",
+            Self::DailyAllowance => "daily_allowance",
         }
     }
 
@@ -93,8 +102,9 @@ impl WaitReason {
             Self::SalesforceInProgress => FailureCode::PollingTimedOut,
             Self::TokenBeingRefreshed => FailureCode::TokenRefreshStuck,
             Self::RequestLimit => FailureCode::RequestLimitExceeded,
-            Self::Maintenance => FailureCode::SalesforceUnavailable,
+            Self::Maintenance | Self::InstanceDown | Self::RetryBudget => FailureCode::SalesforceUnavailable,
             Self::LoginHours => FailureCode::LoginHours,
+            Self::DailyAllowance => FailureCode::ApiAllowance,
         }
     }
 }

@@ -14,6 +14,6 @@ mod zone;
 pub use days::{Days, DaysError};
 pub use firing::{Firing, Missed, plan_firing};
 pub use minute::{LocalMinute, MinuteError, draw_slot};
-pub use night::{NightRun, Schedule, ScheduleError};
+pub use night::{NightRun, Schedule, ScheduleError, night_around};
 pub use window::{Window, WindowError};
 pub use zone::{Zone, ZoneError, zone_names};

@@ -93,6 +93,7 @@ fn limits(settings: &JobsSettings) -> AnnounceLimits {
         per_class: settings.announced_per_class,
         per_org: settings.announced_per_org,
         open_per_org: settings.open_retrieves_per_org,
+        running_per_org: settings.calls_per_org,
         reannounce: std::time::Duration::from_secs(settings.reannounce_seconds),
     }
 }

@@ -14,7 +14,11 @@ use crate::settings::JobsSettings;
 
 /// The delay before the attempt after `attempts` errors (1 for the first): anything up to the policy's interval.
 pub fn delay(settings: &JobsSettings, attempts: u32, rng: &mut impl Rng) -> Duration {
-    let longest = interval(settings, attempts);
+    jitter(interval(settings, attempts), rng)
+}
+
+/// Anything up to `longest`.
+pub fn jitter(longest: Duration, rng: &mut impl Rng) -> Duration {
     Duration::from_millis(rng.random_range(0..=longest.as_millis() as u64))
 }
 

@@ -57,6 +57,8 @@ fn after_error(error: StepError, job: JobFacts, settings: &JobsSettings, rng: &m
                     failure: error.into(),
                 };
             }
+            let spread = later(until, backoff::jitter(after / 4, rng));
+            let until = job.give_up_at.map_or(spread, |end| spread.min(end));
             Settling::Wait {
                 until,
                 why,
@@ -70,7 +72,7 @@ fn after_error(error: StepError, job: JobFacts, settings: &JobsSettings, rng: &m
                     failure: error.into(),
                 };
             }
-            let delay = backoff::delay(settings, attempts, rng).max(after.unwrap_or_default());
+            let delay = after.unwrap_or_default() + backoff::delay(settings, attempts, rng);
             let not_before = later(job.now, delay);
             if job.give_up_at.is_some_and(|end| not_before > end) {
                 return Settling::Fail {
@@ -184,6 +186,25 @@ mod tests {
         assert!(
             matches!(settling, Settling::Fail { failure } if failure.code == FailureCode::SalesforceQueueStuck)
         );
+    }
+
+    #[test]
+    fn whoever_waits_for_the_same_comes_back_at_different_moments_and_within_the_patience() {
+        let wait = |seed, seconds| {
+            let verdict = Verdict::Wait {
+                why: WaitReason::Maintenance,
+                after: Duration::from_secs(seconds),
+            };
+            let mut rng = StdRng::seed_from_u64(seed);
+            let settling = decide(Err(error(verdict)), job(0), &JobsSettings::default(), &mut rng);
+            let Settling::Wait { until, .. } = settling else {
+                panic!("no wait")
+            };
+            until
+        };
+        let back: std::collections::BTreeSet<_> = (0..20).map(|seed| wait(seed, 400)).collect();
+        assert!(back.len() > 15 && back.first() >= Some(&at(400)) && back.last() <= Some(&at(500)));
+        assert!((0..20).all(|seed| wait(seed, 599) <= at(600)));
     }
 
     #[test]

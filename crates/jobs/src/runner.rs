@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use domain::{Bill, FailureCode, Fence, OrgId, StepError, Verdict};
+use domain::{Bill, FailureCode, Fence, Kind, OrgId, StepError, SyncId, Verdict};
 use nightshift_domain as domain;
 use nightshift_queue::{JobMessage, Queue};
 use nightshift_store::{
@@ -67,7 +67,12 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let claimed = match self
             .store
             .jobs()
-            .claim(message.org, message.job, self.settings.lease())
+            .claim(
+                message.org,
+                message.job,
+                self.settings.lease(),
+                self.settings.calls_per_org,
+            )
             .await?
         {
             ClaimAnswer::Ours(claimed) => claimed,
@@ -87,7 +92,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
         if claimed.died {
             events::death(org, job, &kind, claimed.deaths);
         }
-        let spent = Spent::default();
+        let (sync, spent) = (claimed.sync, Spent::default());
         let settling = match self.before_running(&claimed) {
             Some(settling) => settling,
             None => match self.run_step(&claimed, &spent, stop).await? {
@@ -95,6 +100,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
                 Ended::Stopped => Settling::Release,
                 Ended::LeaseLost => {
                     events::lease_lost(org, job, &kind);
+                    self.book(org, sync, &kind, &spent.bill()).await;
                     return Ok(Ran::LeaseLost);
                 }
             },
@@ -107,6 +113,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
             Ok(settled) => settled,
             Err(JobsError::Store(StoreError::LeaseLost)) => {
                 events::lease_lost(org, job, &kind);
+                self.book(org, sync, &kind, &spent.bill()).await;
                 return Ok(Ran::LeaseLost);
             }
             Err(error) => return Err(error),
@@ -120,6 +127,13 @@ impl<C: Send + Sync + 'static> Machine<C> {
             }
         }
         Ok(if released { Ran::Released } else { Ran::Settled })
+    }
+
+    /// The calls of a run that may settle nothing any more were made all the same.
+    async fn book(&self, org: OrgId, sync: Option<SyncId>, kind: &Kind, bill: &Bill) {
+        if let Err(error) = self.store.ledger().book(org, sync, kind, bill).await {
+            tracing::warn!(org.id = %org, job.step = kind.as_str(), %error, "the calls of a lost {kind} are not in the ledger");
+        }
     }
 
     /// What is known without running the step.

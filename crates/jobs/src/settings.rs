@@ -24,6 +24,11 @@ pub struct JobsSettings {
     pub announced_per_org: u32,
     /// How many retrieves of one org may be open at Salesforce at a time.
     pub open_retrieves_per_org: u32,
+    /// How many calls of one org may be under way at a time in the whole fleet: so many jobs of it run at once, each of
+    /// which makes one call after the other (`inventory`, beside which no other runs, several at a time).
+    pub calls_per_org: u32,
+    /// For how many days the ledger of calls is kept.
+    pub ledger_days: u32,
     /// After how many seconds an announced job that nobody claimed is announced again.
     pub reannounce_seconds: u64,
     /// How often the sweep looks for due and lost jobs, in milliseconds.
@@ -41,6 +46,8 @@ impl Default for JobsSettings {
             announced_per_class: 2_000,
             announced_per_org: 4,
             open_retrieves_per_org: 3,
+            calls_per_org: 5,
+            ledger_days: 35,
             reannounce_seconds: 60,
             sweep_millis: 500,
         }

@@ -106,6 +106,10 @@ impl Sweeper {
         self.store.syncs().end_impatient().await?;
         self.store.staging().sweep(CLEANUP_ROWS).await?;
         self.store.requests().forget_old().await?;
+        self.store
+            .ledger()
+            .forget(self.settings.ledger_days, CLEANUP_ROWS)
+            .await?;
         Ok(())
     }
 }

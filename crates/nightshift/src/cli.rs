@@ -66,6 +66,8 @@ pub enum Command {
     /// Look at jobs and dead letters, and release a job
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// What nights have cost their orgs' API requests, by step and kind of call, the newest first
+    Calls(CallsArgs),
     /// Show the configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +81,22 @@ pub struct Json {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `calls`.
+#[derive(Args, Debug)]
+pub struct CallsArgs {
+    /// Of this org alone
+    #[arg(long, value_name = "NAME")]
+    pub org: Option<String>,
+    /// Of this night alone: the local date of the slot, such as 2026-07-01
+    #[arg(long, value_name = "DATE")]
+    pub night: Option<jiff::civil::Date>,
+    /// Lines at most
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
+    pub limit: i64,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// `worker`.

@@ -2,6 +2,7 @@
 //!
 //! One module for each noun of the command line. Nothing here decides; a refusal is a domain rule's, a text an error's.
 
+mod calls;
 mod case;
 mod dictionary;
 mod doctor;
@@ -10,6 +11,7 @@ mod queue;
 mod server;
 mod sync;
 
+pub use calls::calls;
 pub use case::{case, summary as case_summary};
 pub use dictionary::dictionary;
 pub use doctor::doctor;

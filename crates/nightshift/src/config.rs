@@ -11,7 +11,7 @@ pub use load::{ConfigError, Sources, load};
 pub use show::{rows, show};
 
 use nightshift_jobs::JobsSettings;
-use nightshift_sync::SyncSettings;
+use nightshift_sync::{PolitenessSettings, SyncSettings};
 use nightshift_telemetry::TelemetrySettings;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub struct Settings {
     pub jobs: JobsSettings,
     /// How a sync plans and polls.
     pub sync: SyncSettings,
+    /// How much of Salesforce may be taken.
+    pub politeness: PolitenessSettings,
     /// What a worker takes.
     pub worker: WorkerSettings,
     /// How a scheduler fires.

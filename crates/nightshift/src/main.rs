@@ -69,6 +69,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<ExitCode, Comm
         Command::Dictionary(command) => commands::dictionary(&settings, command).await,
         Command::Case(command) => commands::case(&settings, command).await,
         Command::Queue(command) => commands::queue(&settings, command).await,
+        Command::Calls(args) => commands::calls(&settings, args).await,
         Command::Config(ConfigCommand::Show(json)) => Ok(commands::config_show(&settings, json)),
         Command::Doctor(json) => commands::doctor(&settings, json).await,
     }

@@ -164,7 +164,15 @@ pub fn machine(
 ) -> Result<Arc<Machine<SyncContext>>, CommandError> {
     let salesforce = salesforce(settings)?;
     let tokens = Arc::new(Tokens::new(store.clone(), salesforce.oauth()));
-    let context = SyncContext::new(store.clone(), salesforce, tokens, settings.sync.clone());
+    let mut sync = settings.sync.clone();
+    sync.concurrent_lists = sync.concurrent_lists.min(settings.jobs.calls_per_org);
+    let context = SyncContext::new(
+        store.clone(),
+        salesforce,
+        tokens,
+        sync,
+        settings.politeness.clone(),
+    );
     Ok(Arc::new(Machine {
         store: store.clone(),
         queue,

@@ -295,8 +295,10 @@ impl Client {
                 self.soap_request(&session.instance_url, body)
             }
         };
-        let incoming = self.http.send(call, request, &self.calls).await?;
+        let sent = self.http.send(call, request, &self.calls).await;
+        let incoming = sent.inspect_err(|error| self.calls.watch().failed(error))?;
         if let Some(usage) = incoming.usage {
+            self.calls.watch().said(usage);
             self.usage[0].store(usage.used, Ordering::Relaxed);
             self.usage[1].store(usage.allowed, Ordering::Relaxed);
         }
@@ -305,12 +307,15 @@ impl Client {
             Shape::Soap { .. } => incoming.status == 200,
         };
         if answered {
+            self.calls.watch().answered();
             return Ok(incoming);
         }
-        Err(match shape {
+        let error = match shape {
             Shape::Rest(_) => rest::refused(incoming, &[token]).await,
             Shape::Soap { .. } => soap::refused(incoming, &[token]).await,
-        })
+        };
+        self.calls.watch().failed(&error);
+        Err(error)
     }
 
     fn rest_request(&self, base: &Url, ask: &Ask, token: &SecretString) -> RequestBuilder {

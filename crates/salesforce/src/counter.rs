@@ -11,6 +11,12 @@ use std::sync::{
 
 use nightshift_domain::Bill;
 
+use crate::{
+    error::SalesforceError,
+    rest::ApiUsage,
+    watch::{Sightings, Watch},
+};
+
 /// What a request is for. Its text form is the key in `api_calls`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum CallKind {
@@ -108,7 +114,7 @@ impl std::fmt::Display for CallKind {
 
 /// Shared by the clones of one step's client and by its token source.
 #[derive(Clone, Default, Debug)]
-pub struct CallCounter(Arc<[AtomicI64; CallKind::ALL.len()]>);
+pub struct CallCounter(Arc<[AtomicI64; CallKind::ALL.len()]>, Arc<Watch>);
 
 impl CallCounter {
     /// Nothing counted yet.
@@ -116,14 +122,44 @@ impl CallCounter {
         Self::default()
     }
 
-    /// One call is on its way.
-    pub(crate) fn sent(&self, kind: CallKind) {
-        self.0[kind as usize].fetch_add(1, Ordering::Relaxed);
+    /// The same, for at most so many calls: a further one is an error before it leaves.
+    pub fn limited(calls: i64) -> Self {
+        Self(Arc::default(), Arc::new(Watch::limited(calls)))
+    }
+
+    /// One call is on its way, if one is left.
+    pub(crate) fn sent(&self, call: CallKind) -> Result<(), SalesforceError> {
+        if !self.1.take() {
+            return Err(SalesforceError::AllowanceReached { call });
+        }
+        self.0[call as usize].fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What calls tell beside their answers.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.1
+    }
+
+    /// How calls to the org went, those to the token endpoint left aside.
+    pub fn sightings(&self) -> Sightings {
+        self.1.sightings()
+    }
+
+    /// What the last REST answer said about the day's requests.
+    pub fn usage(&self) -> Option<ApiUsage> {
+        self.1.usage()
+    }
+
+    /// Calls of all kinds so far.
+    pub fn total(&self) -> i64 {
+        self.0.iter().map(|calls| calls.load(Ordering::Relaxed)).sum()
     }
 
     /// It was not: no connection came to be.
     pub(crate) fn never_left(&self, kind: CallKind) {
         self.0[kind as usize].fetch_sub(1, Ordering::Relaxed);
+        self.1.give_back();
     }
 
     /// Calls of one kind so far.
@@ -152,12 +188,24 @@ mod tests {
     fn clones_count_together_and_kinds_apart() {
         let counter = CallCounter::new();
         let other = counter.clone();
-        counter.sent(CallKind::Poll);
-        other.sent(CallKind::Poll);
-        other.sent(CallKind::Token);
+        counter.sent(CallKind::Poll).unwrap();
+        other.sent(CallKind::Poll).unwrap();
+        other.sent(CallKind::Token).unwrap();
         counter.never_left(CallKind::Token);
         assert_eq!(counter.count(CallKind::Poll), 2);
         assert_eq!(counter.bill().0, [("poll".to_owned(), 2)].into());
+    }
+
+    #[test]
+    fn a_limited_counter_refuses_the_call_beyond_its_limit() {
+        let counter = CallCounter::limited(1);
+        counter.sent(CallKind::Poll).unwrap();
+        let refused = counter.clone().sent(CallKind::List);
+        assert!(matches!(
+            refused,
+            Err(SalesforceError::AllowanceReached { call: CallKind::List })
+        ));
+        assert_eq!(counter.total(), 1);
     }
 
     #[test]

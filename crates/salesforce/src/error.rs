@@ -149,6 +149,12 @@ pub enum SalesforceError {
         /// Since its creation.
         waited: Duration,
     },
+    /// The calls that the step might make are made: this one never left.
+    #[error("{call}: no call is left of what a sync may take of the org's daily requests")]
+    AllowanceReached {
+        /// The call.
+        call: CallKind,
+    },
     /// Whoever asked for the answer went away before its end.
     #[error("{call}: the answer was not read to its end")]
     Abandoned {
@@ -425,6 +431,7 @@ impl SalesforceError {
             | Self::Unexpected { call, .. }
             | Self::Host { call, .. }
             | Self::TooManyRows { call, .. }
+            | Self::AllowanceReached { call }
             | Self::Abandoned { call } => Some(*call),
             Self::BulkTooSlow { .. } => Some(CallKind::BulkPoll),
             Self::Refused(refusal)

@@ -172,7 +172,7 @@ impl Http {
         let began = Instant::now();
         let deadline = began + limit.whole;
         // Counted before it leaves: a step that is cancelled while it waits has made the call all the same.
-        calls.sent(call);
+        calls.sent(call)?;
         let answer = timeout(limit.first_byte, request.send()).await;
         let response = match answer {
             Ok(Ok(response)) => response,

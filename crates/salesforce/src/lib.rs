@@ -24,6 +24,7 @@ mod soap;
 mod text;
 mod verdict;
 mod version;
+mod watch;
 mod zip;
 
 pub use bulk::{
@@ -54,4 +55,5 @@ pub use retrieve::{
 pub use session::{Session, TokenError, TokenGeneration, TokenSource};
 pub use verdict::{Culprit, MessageReading, Ruled, Ruling, read_message};
 pub use version::{ApiVersion, VersionError};
+pub use watch::{Blame, Sightings};
 pub use zip::{ZipAnswer, ZipDownload, ZipEnd, ZipReader};

@@ -263,6 +263,7 @@ impl SalesforceError {
             Self::TokenBeingRefreshed { .. } => "token_being_refreshed",
             Self::TokenStore(_) => "token_store",
             Self::Settings(_) => "settings",
+            Self::AllowanceReached { .. } => "allowance_reached",
             Self::Abandoned { .. } => "abandoned",
             Self::TooManyRows { .. } => "too_many_rows",
             Self::BulkTooSlow { .. } => "bulk_too_slow",

@@ -109,14 +109,19 @@ pub(crate) async fn open(
     outbox::write(c, org, topic, &body, None).await
 }
 
-/// A success ends the org's open cases.
-pub(crate) async fn resolve_all(c: &mut PgConnection, org: OrgId) -> Result<(), StoreError> {
+/// A success ends the org's open cases, but for those of one code that it did not heal.
+pub(crate) async fn resolve_all(
+    c: &mut PgConnection,
+    org: OrgId,
+    but: Option<domain::FailureCode>,
+) -> Result<(), StoreError> {
     let resolved = sqlx::query(
         "-- cases.resolve_all
         UPDATE support_case SET state = 'resolved', resolved_at = nightshift_now()
-         WHERE org_id = $1 AND state = 'open' RETURNING id, code, occurrences",
+         WHERE org_id = $1 AND state = 'open' AND code IS DISTINCT FROM $2 RETURNING id, code, occurrences",
     )
     .bind(org.uuid())
+    .bind(but.map(domain::FailureCode::as_str))
     .fetch_all(&mut *c)
     .await
     .map_err(at("cases.resolve_all"))?;

@@ -325,7 +325,7 @@ async fn join_night(
     sqlx::query(
         "-- nights.join
         WITH joined AS (UPDATE night SET state = 'joined' WHERE org_id = $1 AND night = $2 RETURNING closes_at)
-        UPDATE sync SET night = coalesce(night, $2), give_up_at = greatest(give_up_at, joined.closes_at)
+        UPDATE sync SET night = coalesce(night, $2), ledger_night = $2, give_up_at = greatest(give_up_at, joined.closes_at)
           FROM joined WHERE org_id = $1 AND id = $3",
     )
     .bind(org.uuid())

@@ -3,7 +3,7 @@
 mod admit;
 mod show;
 
-use domain::{Bill, FailureCode, OrgId, SyncId};
+use domain::{FailureCode, OrgId, SyncId, WaitReason};
 use nightshift_domain as domain;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -30,34 +30,6 @@ impl Store {
     pub fn syncs(&self) -> Syncs<'_> {
         Syncs { store: self }
     }
-}
-
-/// Adds calls to a sync's bill.
-pub(crate) async fn add_bill(
-    c: &mut PgConnection,
-    org: OrgId,
-    sync: Option<SyncId>,
-    bill: &Bill,
-) -> Result<(), StoreError> {
-    let Some(sync) = sync.filter(|_| !bill.0.is_empty()) else {
-        return Ok(());
-    };
-    let kinds: Vec<&str> = bill.0.keys().map(String::as_str).collect();
-    let calls: Vec<i64> = bill.0.values().copied().collect();
-    sqlx::query(
-        "-- syncs.add_bill
-        INSERT INTO sync_bill (org_id, sync_id, kind, calls)
-        SELECT $1, $2, kind, calls FROM unnest($3::text[], $4::bigint[]) AS spent (kind, calls)
-        ON CONFLICT (org_id, sync_id, kind) DO UPDATE SET calls = sync_bill.calls + excluded.calls",
-    )
-    .bind(org.uuid())
-    .bind(sync.uuid())
-    .bind(&kinds)
-    .bind(&calls)
-    .execute(c)
-    .await
-    .map_err(at("syncs.add_bill"))?;
-    Ok(())
 }
 
 /// A line of the timeline for a settled job.
@@ -129,7 +101,46 @@ pub(crate) async fn ended_event(
     outbox::write(c, org, topic, &body, traceparent.as_deref()).await
 }
 
+/// How a night of an org went so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NightTries {
+    /// Settled runs that were no retry's announcement and no postponement of ours.
+    pub tries: u64,
+    /// Attempts that failed and were made again.
+    pub retries: u64,
+}
+
 impl Syncs<'_> {
+    /// Tries and retries of the night to which a sync belongs, of all its syncs, from their timelines.
+    pub async fn tries_tonight(self, org: OrgId, sync: SyncId) -> Result<NightTries, StoreError> {
+        let postponed = [
+            WaitReason::InstanceDown,
+            WaitReason::RetryBudget,
+            WaitReason::DailyAllowance,
+        ]
+        .map(WaitReason::as_str);
+        let row = sqlx::query(
+            "-- syncs.tries_tonight
+            SELECT count(*) FILTER (WHERE line.event = 'retry') AS retries,
+                   count(*) FILTER (WHERE line.event <> 'retry'
+                                      AND NOT (line.event = 'waits' AND line.detail = ANY($3))) AS tries
+              FROM sync mine JOIN sync ON sync.org_id = $1 AND sync.ledger_night = mine.ledger_night
+              JOIN timeline line ON line.org_id = $1 AND line.sync_id = sync.id
+             WHERE mine.org_id = $1 AND mine.id = $2",
+        )
+        .bind(org.uuid())
+        .bind(sync.uuid())
+        .bind(postponed)
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("syncs.tries_tonight"))?;
+        let count = |column| row.get::<i64, _>(column).unsigned_abs();
+        Ok(NightTries {
+            tries: count("tries"),
+            retries: count("retries"),
+        })
+    }
+
     /// Ends open syncs whose patience is over although no worker comes to say so (all of them gone, say).
     ///
     /// A grace of ten minutes leaves the word to the worker that knows what the sync waited for.

@@ -16,6 +16,8 @@ use nightshift_store::{
 use nightshift_testkit::{TestDb, new_org};
 
 const LEASE: Duration = Duration::from_secs(30);
+/// More than any of these tests claims at once.
+const ROOM: u32 = 50;
 const PATIENCE: Patience = Patience::For(Duration::from_secs(600));
 
 async fn org(store: &Store, n: u32) -> OrgId {
@@ -72,7 +74,7 @@ async fn jobs_of(store: &Store, org: OrgId) -> Vec<(nightshift_domain::JobId, St
 async fn claim(store: &Store, org: OrgId, kind: &str) -> Option<Claimed> {
     for (job, found) in jobs_of(store, org).await {
         if found == kind
-            && let ClaimAnswer::Ours(claimed) = store.jobs().claim(org, job, LEASE).await.unwrap()
+            && let ClaimAnswer::Ours(claimed) = store.jobs().claim(org, job, LEASE, ROOM).await.unwrap()
         {
             return Some(*claimed);
         }
@@ -117,7 +119,7 @@ async fn a_job_is_claimed_by_one_of_many() {
     let (id, _) = jobs_of(&store, org).await[0].clone();
     let claims = (0..20).map(|_| {
         let store = store.clone();
-        tokio::spawn(async move { store.jobs().claim(org, id, LEASE).await.unwrap() })
+        tokio::spawn(async move { store.jobs().claim(org, id, LEASE, ROOM).await.unwrap() })
     });
     let mut ours = 0;
     for claim in claims.collect::<Vec<_>>() {

@@ -9,8 +9,17 @@ use nightshift_salesforce::{ApiVersion, CallCounter, Client, Salesforce, TokenSo
 use nightshift_store::Store;
 
 use crate::{
-    finish::Finish, ingest::Ingest, inventory::Inventory, merge::Merge, payload::StartJob, poll::Poll,
-    retrieve::Retrieve, settings::SyncSettings, start::Start, trouble::Trouble,
+    finish::Finish,
+    ingest::Ingest,
+    inventory::Inventory,
+    merge::Merge,
+    payload::StartJob,
+    polite::{PolitenessSettings, Tally},
+    poll::Poll,
+    retrieve::Retrieve,
+    settings::SyncSettings,
+    start::Start,
+    trouble::Trouble,
 };
 
 /// Tools of a sync. Read access to the store is by its aggregates; what readers see is written by settlements alone.
@@ -24,6 +33,10 @@ pub struct SyncContext {
     pub(crate) tokens: Arc<dyn TokenSource>,
     /// The numbers.
     pub(crate) settings: SyncSettings,
+    /// How much of Salesforce may be taken.
+    pub(crate) politeness: PolitenessSettings,
+    /// Answers of this process that are in no row.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Name of the step with which every sync begins.
@@ -36,12 +49,15 @@ impl SyncContext {
         salesforce: Salesforce,
         tokens: Arc<dyn TokenSource>,
         settings: SyncSettings,
+        politeness: PolitenessSettings,
     ) -> Self {
         Self {
             store,
             salesforce,
             tokens,
             settings,
+            politeness,
+            tally: Arc::default(),
         }
     }
 
@@ -57,25 +73,16 @@ impl SyncContext {
     }
 }
 
-/// Runs `work` with a counter, and puts what it counted on the bill whatever came of it.
-pub(crate) async fn billed<T, F: Future<Output = Result<T, Trouble>>>(
-    bill: nightshift_jobs::Spent,
-    work: impl FnOnce(CallCounter) -> F,
-) -> Result<T, Trouble> {
-    let calls = CallCounter::new();
-    let counted = Counted {
-        bill,
-        calls: calls.clone(),
-    };
-    let result = work(calls).await;
-    drop(counted);
-    result
-}
-
 /// Adds the calls to the bill when it is dropped: also when the step is cut off.
-struct Counted {
+pub(crate) struct Counted {
     bill: nightshift_jobs::Spent,
     calls: CallCounter,
+}
+
+impl Counted {
+    pub(crate) fn new(bill: nightshift_jobs::Spent, calls: CallCounter) -> Self {
+        Self { bill, calls }
+    }
 }
 
 impl Drop for Counted {

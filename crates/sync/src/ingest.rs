@@ -22,13 +22,15 @@ use self::stage::left_out;
 pub(crate) use self::stage::stage;
 pub use self::stage::{InParts, StageError, StagedZip, stage_zip};
 use crate::{
-    context::{SyncContext, billed},
+    context::SyncContext,
     finish::finish_job,
     payload::{BatchPart, IngestJob},
     plan::polls::next_poll,
+    polite::Polite,
     poll::{after_failure, async_id, stage_culprits},
     retrieve::{members, retrieve_job, version},
     trouble::Trouble,
+    unfinished::unfinished,
 };
 
 /// How often a broken zip is asked for again.
@@ -47,10 +49,15 @@ impl Step<SyncContext> for Ingest {
         let id = async_id(&job.async_id)?;
         let version = version(&job.part)?;
         let (context, org) = (cx.context, cx.org);
-        let answer = billed(cx.bill.clone(), |calls: CallCounter| async move {
-            Ok(context.client(org, &calls, version).retrieve_zip(&id).await?)
-        })
-        .await?;
+        let answer = Polite::of(cx)?
+            .call(|calls: CallCounter| async move {
+                Ok(context.client(org, &calls, version).retrieve_zip(&id).await?)
+            })
+            .await;
+        let answer = match answer {
+            Err(Trouble::Spent(words)) => return Ok(unfinished(cx, &job.part, &words).await?),
+            other => other?,
+        };
         match answer {
             ZipAnswer::Zip(download) => Ok(ingest(cx, job.part, download).await?),
             ZipAnswer::Gone => Ok(again(

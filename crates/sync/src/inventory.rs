@@ -19,9 +19,10 @@ use nightshift_metadata::{Described, DescribedType, Retrieved, registry};
 use nightshift_salesforce::CallCounter;
 
 use crate::{
-    context::{SyncContext, billed, sync_of},
+    context::{SyncContext, sync_of},
     finish::finish_job,
     payload::InventoryJob,
+    polite::Polite,
     trouble::Trouble,
 };
 
@@ -35,8 +36,8 @@ impl Step<SyncContext> for Inventory {
     const LIMIT: Duration = Duration::from_secs(1_800);
 
     async fn run(&self, cx: &mut StepCx<'_, SyncContext>, job: InventoryJob) -> Result<Outcome, StepError> {
-        let bill = cx.bill.clone();
-        Ok(billed(bill, |calls| inventory(cx, job, calls)).await?)
+        let polite = Polite::of(cx)?;
+        Ok(polite.call(|calls| inventory(cx, job, calls)).await?)
     }
 }
 

@@ -11,11 +11,14 @@ pub mod inventory;
 pub mod merge;
 pub mod payload;
 pub mod plan;
+pub mod polite;
 pub mod poll;
 pub mod retrieve;
 pub mod settings;
 pub mod start;
 mod trouble;
+mod unfinished;
 
 pub use context::{FIRST_STEP, SyncContext, registry};
+pub use polite::PolitenessSettings;
 pub use settings::SyncSettings;

@@ -95,6 +95,9 @@ pub struct PollJob {
     /// When it was first seen in progress; its deadline counts from there.
     #[serde(default)]
     pub in_progress_since: Option<Timestamp>,
+    /// When it was last seen in Salesforce's queue.
+    #[serde(default)]
+    pub pending_at: Option<Timestamp>,
 }
 
 /// `ingest`.

@@ -14,13 +14,15 @@ use nightshift_jobs::{Step, StepCx};
 use nightshift_salesforce::{AsyncId, CallCounter, RetrieveFailure, RetrieveStatus, Ruled, SalesforceError};
 
 use crate::{
-    context::{SyncContext, billed, sync_of},
+    context::{SyncContext, sync_of},
     finish::finish_job,
     ingest::Ingest,
     payload::{BatchPart, Culprit, IngestJob, PollJob},
     plan::polls::next_poll,
+    polite::Polite,
     retrieve::{members, retrieve_job, version},
     trouble::Trouble,
+    unfinished::unfinished,
 };
 
 /// More culprits than this do not fit a job's row; then the batch is halved instead.
@@ -39,10 +41,14 @@ impl Step<SyncContext> for Poll {
         let id = async_id(&job.async_id)?;
         let version = version(&job.part)?;
         let (context, org) = (cx.context, cx.org);
-        let status = billed(cx.bill.clone(), |calls: CallCounter| async move {
-            Ok(context.client(org, &calls, version).retrieve_status(&id).await?)
-        })
-        .await;
+        let status = Polite::of(cx)?
+            .call(|calls: CallCounter| async move {
+                Ok(context.client(org, &calls, version).retrieve_status(&id).await?)
+            })
+            .await;
+        if !matches!(status, Err(_) | Ok(RetrieveStatus::Pending)) {
+            left_the_queue(cx, &job).await;
+        }
         match status {
             Ok(RetrieveStatus::Succeeded { .. }) => {
                 let ingest = IngestJob {
@@ -53,11 +59,35 @@ impl Step<SyncContext> for Poll {
                 Ok(Outcome::done(vec![], vec![next]))
             }
             Ok(RetrieveStatus::Failed(failure)) => Ok(after_failure(cx, job.part, failure).await?),
-            Ok(RetrieveStatus::Pending) => Ok(wait(cx, WaitReason::SalesforcePending, None)),
+            Ok(RetrieveStatus::Pending) => {
+                let job = PollJob {
+                    pending_at: Some(cx.now),
+                    ..job
+                };
+                let payload = serde_json::to_value(&job).ok();
+                Ok(wait(cx, WaitReason::SalesforcePending, payload))
+            }
             Ok(RetrieveStatus::InProgress) => Ok(in_progress(cx, job).await?),
             Err(Trouble::Salesforce(error)) => not_answered(cx, &error),
+            Err(Trouble::Spent(words)) => Ok(unfinished(cx, &job.part, &words).await?),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The instance's queue is behind this retrieve, seen for the first time: how long it took, at least, is remembered.
+async fn left_the_queue(cx: &StepCx<'_, SyncContext>, job: &PollJob) {
+    if job.in_progress_since.is_some() {
+        return;
+    }
+    let last = job.pending_at.unwrap_or(job.asked_at);
+    let pending = Duration::try_from(last.duration_since(job.asked_at)).unwrap_or_default();
+    match cx.context.store.instances().saw_pending(cx.org, pending).await {
+        Ok(instance) => {
+            let seconds = pending.as_secs_f64();
+            tracing::info!(target: "nightshift::metric", histogram = "nightshift_pending_seconds", instance, seconds);
+        }
+        Err(error) => tracing::debug!(error = error.detail(), "a queue's length could not be told"),
     }
 }
 

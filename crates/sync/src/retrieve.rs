@@ -13,11 +13,13 @@ use nightshift_salesforce::{ApiVersion, CallCounter, RetrieveRequest, RetrieveTy
 use nightshift_store::staging::Member;
 
 use crate::{
-    context::{SyncContext, billed, sync_of},
+    context::{SyncContext, sync_of},
     payload::{BatchPart, PollJob, RetrieveJob},
-    plan::polls::next_poll,
+    plan::polls::first_poll,
+    polite::Polite,
     poll::{Poll, halves_or_gap},
     trouble::Trouble,
+    unfinished::unfinished,
 };
 
 /// The step.
@@ -38,12 +40,13 @@ impl Step<SyncContext> for Retrieve {
             return Ok(halves_or_gap(cx, job.part, None).await?);
         }
         let request = request(&members);
-        let (context, org, bill) = (cx.context, cx.org, cx.bill.clone());
+        let (context, org) = (cx.context, cx.org);
         let version = version(&job.part)?;
-        let asked = billed(bill, |calls: CallCounter| async move {
-            Ok(context.client(org, &calls, version).retrieve(&request).await?)
-        })
-        .await;
+        let asked = Polite::of(cx)?
+            .call(|calls: CallCounter| async move {
+                Ok(context.client(org, &calls, version).retrieve(&request).await?)
+            })
+            .await;
         match asked {
             Ok(id) => {
                 let poll = PollJob {
@@ -51,10 +54,13 @@ impl Step<SyncContext> for Retrieve {
                     async_id: id.as_str().to_owned(),
                     asked_at: cx.now,
                     in_progress_since: None,
+                    pending_at: None,
                 };
+                let queue = context.store.instances().pending(org).await;
+                let queue = queue.map_err(Trouble::from)?.unwrap_or_default();
                 let first = cx
                     .now
-                    .checked_add(next_poll(&cx.context.settings, 0, &mut cx.rng))
+                    .checked_add(first_poll(&cx.context.settings, queue, &mut cx.rng))
                     .unwrap_or(cx.now);
                 let next = <Poll as Step<SyncContext>>::job(&poll)
                     .in_lane(Lane::Holds)
@@ -64,6 +70,7 @@ impl Step<SyncContext> for Retrieve {
             Err(Trouble::Salesforce(error)) if error.ruling().ruled == Ruled::Split => {
                 Ok(halves_or_gap(cx, job.part, Some(&error)).await?)
             }
+            Err(Trouble::Spent(words)) => Ok(unfinished(cx, &job.part, &words).await?),
             Err(error) => Err(error.into()),
         }
     }

@@ -5,22 +5,21 @@
 
 use std::time::Duration;
 
-use domain::{Class, Effect, FailureCode, Kind, OrgFacts, Outcome, StepError, Verdict, WaitReason};
+use domain::{
+    Class, Effect, FailureCode, Kind, OrgFacts, Outcome, StepError,
+    allowance::{DayUse, calls_left},
+};
 use nightshift_domain as domain;
 use nightshift_jobs::{Step, StepCx};
-use nightshift_salesforce::{ApiVersion, CallCounter};
+use nightshift_salesforce::{ApiVersion, CallCounter, CallKind, SalesforceError};
 
 use crate::{
-    context::{SyncContext, billed},
+    context::SyncContext,
     inventory::Inventory,
     payload::{InventoryJob, StartJob},
+    polite::Polite,
     trouble::Trouble,
 };
-
-/// A sync does not begin with fewer requests left than this: an inventory alone takes some hundred.
-const REQUESTS_MIN: i64 = 500;
-/// How long it waits for the day's allowance to come back before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1_800);
 
 /// The step.
 pub struct Start;
@@ -33,7 +32,7 @@ impl Step<SyncContext> for Start {
 
     async fn run(&self, cx: &mut StepCx<'_, SyncContext>, _: StartJob) -> Result<Outcome, StepError> {
         let (context, org) = (cx.context, cx.org);
-        Ok(billed(cx.bill.clone(), |calls| start(context, org, calls)).await?)
+        Ok(Polite::of(cx)?.call(|calls| start(context, org, calls)).await?)
     }
 }
 
@@ -50,20 +49,15 @@ async fn start(context: &SyncContext, org: domain::OrgId, calls: CallCounter) ->
         );
         return Err(Trouble::permanent(FailureCode::OtherOrg, message));
     }
-    let left = client.limits().await?.daily_api_requests();
-    if let Some(limit) = left.filter(|limit| limit.remaining < REQUESTS_MIN.min(limit.max / 5)) {
-        return Err(Trouble::Judged(StepError {
-            code: FailureCode::RequestLimitExceeded,
-            verdict: Verdict::Wait {
-                why: WaitReason::RequestLimit,
-                after: LOOK_AGAIN,
-            },
-            message: format!(
-                "only {} of {} daily requests are left",
-                limit.remaining, limit.max
-            ),
-            evidence: [].into(),
-        }));
+    let day = client.limits().await?.daily_api_requests().map(|limit| DayUse {
+        used: limit.max - limit.remaining,
+        allowed: limit.max,
+    });
+    if day.is_some_and(|day| calls_left(&context.politeness.allowance(), day, 0).is_err()) {
+        return Err(SalesforceError::AllowanceReached {
+            call: CallKind::Limits,
+        }
+        .into());
     }
     let facts = OrgFacts {
         organization_id: organization.id,

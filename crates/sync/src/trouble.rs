@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{FailureCode, StepError, Verdict};
 use nightshift_domain as domain;
-use nightshift_salesforce::SalesforceError;
+use nightshift_salesforce::{Blame, CallKind, SalesforceError};
 use nightshift_store::StoreError;
 
 use crate::ingest::StageError;
@@ -18,6 +18,9 @@ pub(crate) enum Trouble {
     /// Our database. It is tried again; a lost lease is found out by the settlement.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a sync may take of the org's requests is used up for this night: it ends with what it has. Holds the words.
+    #[error("{0}")]
+    Spent(String),
     /// Judged already.
     #[error(transparent)]
     Judged(#[from] StepError),
@@ -32,6 +35,42 @@ impl Trouble {
             message: message.to_owned(),
             evidence: [].into(),
         })
+    }
+
+    /// What would be done about it.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Salesforce(error) => Some(error.ruling().verdict()),
+            Self::Judged(error) => Some(error.verdict),
+            Self::Store(_) | Self::Spent(_) => None,
+        }
+    }
+
+    /// The call that met it, where it is known.
+    pub(crate) fn call(&self) -> Option<CallKind> {
+        match self {
+            Self::Salesforce(error) => error.call(),
+            _ => None,
+        }
+    }
+
+    /// Whether a call was held back that the org's shares do not allow.
+    pub(crate) fn is_short_of_calls(&self) -> bool {
+        match self {
+            Self::Salesforce(error) => matches!(error, SalesforceError::AllowanceReached { .. }),
+            Self::Judged(error) => error.code == FailureCode::ApiAllowance,
+            Self::Store(_) | Self::Spent(_) => false,
+        }
+    }
+
+    /// Whether every org of the instance would meet it.
+    pub(crate) fn blames_instance(&self) -> bool {
+        use FailureCode::{SalesforceUnavailable, SalesforceUnreachable};
+        match self {
+            Self::Salesforce(error) => error.blame() == Blame::Instance,
+            Self::Judged(error) => matches!(error.code, SalesforceUnavailable | SalesforceUnreachable),
+            Self::Store(_) | Self::Spent(_) => false,
+        }
     }
 
     /// A failure that trying again would not change.
@@ -59,6 +98,12 @@ impl From<Trouble> for StepError {
         match trouble {
             Trouble::Salesforce(error) => error.step_error(),
             Trouble::Judged(error) => error,
+            Trouble::Spent(message) => StepError {
+                code: FailureCode::ApiAllowance,
+                verdict: Verdict::Permanent,
+                message: format!("the night's work could not begin: {message}"),
+                evidence: [].into(),
+            },
             Trouble::Store(error) => {
                 let verdict = match &error {
                     StoreError::Refused { .. } | StoreError::Decode { .. } | StoreError::Keyring(_) => {

@@ -4,7 +4,7 @@
 //! meant. The window of a night is the hull of the instants of its minutes, so that a slot lies inside its window
 //! also in a night whose clocks change: a minute that moved on takes the window's end with it.
 
-use jiff::{Span, Timestamp, civil::Date};
+use jiff::{Span, Timestamp, civil::Date, tz::TimeZone};
 
 use super::{days::Days, minute::LocalMinute, window::Window, zone::Zone};
 
@@ -44,6 +44,20 @@ pub struct NightRun {
     pub slot: Timestamp,
     /// Every minute of the window is over.
     pub closes: Timestamp,
+}
+
+/// The local night around an instant, from noon to noon: where what has no slot belongs. A zone that the bundled data
+/// does not have is taken for UTC.
+pub fn night_around(instant: Timestamp, zone: &str) -> Date {
+    let zone = zone
+        .parse::<Zone>()
+        .map_or(TimeZone::UTC, |zone| zone.time_zone().clone());
+    let local = zone.to_datetime(instant);
+    if local.hour() < 12 {
+        local.date().yesterday().unwrap_or(local.date())
+    } else {
+        local.date()
+    }
 }
 
 impl Schedule {
@@ -164,5 +178,18 @@ impl Schedule {
             }
         }
         Ok(hull)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_night_lasts_from_noon_to_noon_where_the_org_is() {
+        let around = |instant: &str| night_around(instant.parse().unwrap(), "Europe/Berlin").to_string();
+        assert_eq!(around("2026-07-01T09:59:59Z"), "2026-06-30");
+        assert_eq!(around("2026-07-01T10:00:00Z"), "2026-07-01");
+        assert_eq!(around("2026-07-02T03:00:00Z"), "2026-07-01");
     }
 }

@@ -4,15 +4,18 @@ mod network;
 
 use std::{process::ExitCode, time::Duration};
 
-use nightshift_domain::schedule::zone_names;
+use nightshift_domain::{circuit::Circuit, schedule::zone_names};
 use nightshift_queue::Queue;
-use nightshift_store::Store;
+use nightshift_store::{Store, instances::InstanceRow};
 use serde_json::json;
 
+use super::time;
 use crate::{cli::Json, config::Settings, error::CommandError, output, wiring};
 
 /// How long one check may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Instances that are named; those that are not called come first.
+const INSTANCES_NAMED: usize = 10;
 
 /// One check's result.
 struct Finding {
@@ -142,6 +145,7 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     }];
     findings.push(migrations(&store).await);
     findings.push(processes(&store).await);
+    findings.push(instances(&store).await);
     findings
 }
 
@@ -188,6 +192,44 @@ async fn processes(store: &Store) -> Finding {
         "processes",
         saw,
         "start nightshift scheduler and nightshift worker",
+    )
+}
+
+/// Salesforce's instances: which are called, and how long their queues are.
+async fn instances(store: &Store) -> Finding {
+    let Ok(rows) = store.instances().list().await else {
+        return bad(
+            "instances",
+            "the table of instances cannot be read",
+            "nightshift migrate",
+        );
+    };
+    let shown = |row: &InstanceRow| {
+        let queue = row.pending_mean.map_or_else(String::new, |mean| {
+            format!(
+                ", Pending for {mean:.0} s lately, {:.0} s last",
+                row.pending_last.unwrap_or(mean)
+            )
+        });
+        match row.health.circuit {
+            Circuit::Closed => format!("{}{queue}", row.name),
+            Circuit::Open { until, .. } => format!("{} not called until {}{queue}", row.name, time(until)),
+            Circuit::Probing { .. } => format!("{} probed{queue}", row.name),
+        }
+    };
+    let closed = rows
+        .iter()
+        .filter(|row| row.health.circuit == Circuit::Closed)
+        .count();
+    let named: Vec<String> = rows.iter().take(INSTANCES_NAMED).map(shown).collect();
+    let saw = format!("{} known, {closed} called; {}", rows.len(), named.join("; "));
+    if closed == rows.len() {
+        return good("instances", saw.trim_end_matches("; ").to_owned());
+    }
+    note(
+        "instances",
+        saw,
+        "nothing: they are probed by themselves, their orgs' jobs wait; look at status.salesforce.com",
     )
 }
 

@@ -251,11 +251,33 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         ("jobs.backoff_max_seconds", settings.jobs.backoff_max_seconds),
         ("sync.poll_deadline_seconds", settings.sync.poll_deadline_seconds),
         ("sync.patience_seconds", settings.sync.patience_seconds),
+        (
+            "politeness.circuit_window_seconds",
+            settings.politeness.circuit_window_seconds,
+        ),
+        (
+            "politeness.circuit_open_seconds",
+            settings.politeness.circuit_open_seconds,
+        ),
+        (
+            "politeness.circuit_open_max_seconds",
+            settings.politeness.circuit_open_max_seconds,
+        ),
     ];
     let counts = [
         ("jobs.max_attempts", u64::from(settings.jobs.max_attempts)),
         ("jobs.max_deaths", u64::from(settings.jobs.max_deaths)),
         ("jobs.sweep_millis", settings.jobs.sweep_millis),
+        (
+            "politeness.circuit_failures",
+            u64::from(settings.politeness.circuit_failures),
+        ),
+        (
+            "politeness.retries_min",
+            u64::from(settings.politeness.retries_min),
+        ),
+        ("jobs.calls_per_org", u64::from(settings.jobs.calls_per_org)),
+        ("jobs.ledger_days", u64::from(settings.jobs.ledger_days)),
         (
             "database.max_connections",
             u64::from(settings.database.max_connections),
@@ -270,6 +292,17 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
     for (key, value) in counts {
         if value == 0 {
             return Err(range(key, value, "at least 1"));
+        }
+    }
+    let politeness = &settings.politeness;
+    for (key, value, least) in [
+        ("politeness.day_left_percent", politeness.day_left_percent, 0),
+        ("politeness.night_percent", politeness.night_percent, 1),
+        ("politeness.retry_percent", politeness.retry_percent, 0),
+        ("politeness.circuit_percent", politeness.circuit_percent, 1),
+    ] {
+        if !(least..=100).contains(&value) {
+            return Err(range(key, u64::from(value), &format!("{least} to 100 percent")));
         }
     }
     if let Some(class) = settings
@@ -405,6 +438,8 @@ mod tests {
             ("[jobs]\nlease_seconds = \"soon\"", "jobs.lease_seconds"),
             ("[jobs]\nlease_seconds = 0", "1 to 2592000 seconds"),
             ("[jobs]\nmax_attempts = 0", "at least 1"),
+            ("[politeness]\nnight_percent = 101", "politeness.night_percent"),
+            ("[politeness]\nnight_percent = 0", "1 to 100 percent"),
             ("jobs = 3", "section [jobs]"),
             ("[http]\nlisten = \"here\"", "0.0.0.0:9090"),
             ("[worker]\nclasses = [\"fast\"]", "control, poll, ingest"),

@@ -156,11 +156,13 @@ impl Dictionary<'_> {
         Ok(rows.iter().map(member).collect())
     }
 
-    /// Components of the current revision of one type that no listing names, such as standard value sets.
+    /// Components of one type that no listing names, such as standard value sets: of the current revision, and gaps.
     pub async fn held_names(self, org: OrgId, type_name: &str) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar(
             "-- dictionary.held_names
-            SELECT full_name FROM version WHERE org_id = $1 AND type = $2 AND to_revision IS NULL ORDER BY name",
+            SELECT full_name FROM version WHERE org_id = $1 AND type = $2 AND to_revision IS NULL
+            UNION SELECT name FROM gap WHERE org_id = $1 AND type = $2 AND name <> ''
+            ORDER BY 1",
         )
         .bind(org.uuid())
         .bind(type_name)

@@ -208,6 +208,9 @@ const STATEMENTS: [(&str, &str); 12] = [
                             AND n.name = o.name AND n.kind = 'gap')
            AND (EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2 AND g.type = o.type
                          AND g.name = o.name)
+                -- asked for, and nothing to say about it: a set of the fixed list that the org does not have
+                OR EXISTS (SELECT FROM batch_member m WHERE m.org_id = $1 AND m.sync_id = $2 AND m.type = o.type
+                            AND m.name = o.name AND m.role = 'asked')
                 OR o.type IN (SELECT type FROM good)
                    AND NOT EXISTS (SELECT FROM staged_listed n WHERE n.org_id = $1 AND n.sync_id = $2
                                     AND n.type = o.type AND n.name = o.name))",

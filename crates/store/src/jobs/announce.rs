@@ -1,7 +1,7 @@
 //! Which jobs to tell the queue about: one statement for what was just settled and for the sweep.
 //!
 //! It keeps at most a room's worth of each class in the broker, a few of each org (one huge org starves nobody),
-//! retrieves before polls, and no more retrieves than an org may have open. It only marks `announced_at`; whoever
+//! retrieves before polls, no more retrieves than an org may have open, no more jobs than it may have running. It only marks `announced_at`; whoever
 //! calls it publishes, and unmarks what was not confirmed.
 
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct AnnounceLimits {
     pub per_org: u32,
     /// Retrieves of an org that may be open at Salesforce.
     pub open_per_org: u32,
+    /// Jobs of an org's syncs that may run, or be announced to run, at a time.
+    pub running_per_org: u32,
     /// After this long an announced and unclaimed job is announced again.
     pub reannounce: Duration,
 }
@@ -56,6 +58,7 @@ impl Jobs<'_> {
             .bind(i64::from(limits.per_class))
             .bind(i64::from(limits.per_org))
             .bind(i64::from(limits.open_per_org))
+            .bind(i64::from(limits.running_per_org))
             .fetch_all(&self.store.pool)
             .await
             .map_err(at("jobs.mark_announceable"))?;

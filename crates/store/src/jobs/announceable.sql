@@ -1,5 +1,6 @@
 -- jobs.mark_announceable
--- $1 org or null, $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org
+-- $1 org or null, $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org,
+-- $6 running per org
 WITH due AS MATERIALIZED (
     SELECT org_id, id, class, lane, not_before, announced_at,
            state = 'due' AND announced_at > nightshift_now() - make_interval(secs => $2) AS pending,
@@ -10,13 +11,17 @@ WITH due AS MATERIALIZED (
                ELSE lease_until < nightshift_now()
                     AND (announced_at IS NULL OR announced_at <= lease_until
                          OR announced_at <= nightshift_now() - make_interval(secs => $2))
-           END AS wanted
+           END AS wanted,
+           sync_id IS NOT NULL AS of_sync,
+           state = 'claimed' AND lease_until >= nightshift_now() AS running
       FROM job
      WHERE not_before <= nightshift_now() AND state <> 'dead' AND ($1::uuid IS NULL OR org_id = $1)
 ), room AS (
     SELECT class, $3 - count(*) FILTER (WHERE pending) AS room FROM due GROUP BY class
 ), busy AS (
     SELECT org_id, class, count(*) FILTER (WHERE pending) AS pending FROM due GROUP BY org_id, class
+), load AS (
+    SELECT org_id, count(*) FILTER (WHERE of_sync AND (pending OR running)) AS load FROM due GROUP BY org_id
 ), openers AS (
     SELECT org_id,
            $5 - (SELECT count(*) FROM job
@@ -28,7 +33,7 @@ WITH due AS MATERIALIZED (
                 ) AS room
       FROM due WHERE lane = 'opens' AND wanted GROUP BY org_id
 ), ranked AS (
-    SELECT due.org_id, due.id, due.class, due.lane, due.not_before, due.announced_at,
+    SELECT due.org_id, due.id, due.class, due.lane, due.not_before, due.announced_at, due.of_sync,
            row_number() OVER (PARTITION BY due.org_id, due.lane ORDER BY due.not_before, due.id) AS nth_of_lane
       FROM due WHERE wanted
 ), allowed AS (
@@ -37,11 +42,18 @@ WITH due AS MATERIALIZED (
                                   ORDER BY (ranked.lane = 'opens') DESC, ranked.not_before, ranked.id) AS nth
       FROM ranked LEFT JOIN openers USING (org_id)
      WHERE ranked.lane <> 'opens' OR ranked.nth_of_lane <= openers.room
-), fair AS (
+), few AS (
     SELECT allowed.*,
-           row_number() OVER (PARTITION BY allowed.class ORDER BY allowed.nth, allowed.not_before) AS place
+           row_number() OVER (PARTITION BY allowed.org_id, allowed.of_sync
+                                  ORDER BY allowed.nth, (allowed.lane = 'opens') DESC, allowed.not_before, allowed.id)
+               AS nth_of_org
       FROM allowed JOIN busy USING (org_id, class)
      WHERE allowed.nth <= $4 - busy.pending
+), fair AS (
+    SELECT few.*,
+           row_number() OVER (PARTITION BY few.class ORDER BY few.nth, few.not_before) AS place
+      FROM few JOIN load USING (org_id)
+     WHERE NOT few.of_sync OR few.nth_of_org <= $6 - load.load
 ), chosen AS (
     SELECT fair.org_id, fair.id, fair.announced_at
       FROM fair JOIN room USING (class)

@@ -87,7 +87,7 @@ pub struct Claimed {
 pub enum ClaimAnswer {
     /// It is ours.
     Ours(Box<Claimed>),
-    /// Claimed by another, too early, gone, or locked at this moment: the message did its work.
+    /// Claimed by another, too early, gone, locked at this moment, or the org has no room: the message did its work.
     Refused,
 }
 
@@ -98,26 +98,39 @@ const CLAIM: &str = "-- jobs.claim
            deaths = deaths + (state = 'claimed')::int
      WHERE org_id = $1 AND id = $2 AND not_before <= nightshift_now()
        AND (state = 'due' OR (state = 'claimed' AND lease_until < nightshift_now()))
+       AND (sync_id IS NULL OR org_has_room($1, $4))
  RETURNING sync_id, kind, class, payload, fence, attempts, deaths, waits, traceparent, nightshift_now() AS now,
            (SELECT state FROM sync WHERE sync.org_id = job.org_id AND sync.id = job.sync_id) AS sync_state,
            (SELECT give_up_at FROM sync WHERE sync.org_id = job.org_id AND sync.id = job.sync_id) AS give_up_at,
            (SELECT old.state = 'claimed' FROM job old WHERE old.org_id = $1 AND old.id = $2) AS died";
 
 impl Jobs<'_> {
-    /// Takes the job, if it is due and free. One statement: two workers cannot both get a row back.
-    pub async fn claim(self, org: OrgId, job: JobId, lease: Duration) -> Result<ClaimAnswer, StoreError> {
+    /// Takes the job, if it is due and free and fewer than `room` jobs of the org's syncs run. One statement: two workers
+    /// cannot both get a row back.
+    pub async fn claim(
+        self,
+        org: OrgId,
+        job: JobId,
+        lease: Duration,
+        room: u32,
+    ) -> Result<ClaimAnswer, StoreError> {
         let asked = Instant::now();
         let row = sqlx::query(CLAIM)
             .bind(org.uuid())
             .bind(job.uuid())
             .bind(lease.as_secs_f64())
+            .bind(i64::from(room))
             .fetch_optional(&self.store.pool)
             .await
             .map_err(at("jobs.claim"));
         let row = match row {
             Ok(Some(row)) => row,
             // a row that stays locked is being claimed or settled: still owned
-            Ok(None) | Err(StoreError::Busy { .. }) => return Ok(ClaimAnswer::Refused),
+            Err(StoreError::Busy { .. }) => return Ok(ClaimAnswer::Refused),
+            Ok(None) => {
+                self.not_yet(org, job).await?;
+                return Ok(ClaimAnswer::Refused);
+            }
             Err(error) => return Err(error),
         };
         let sync: Option<uuid::Uuid> = row.get("sync_id");
@@ -149,6 +162,21 @@ impl Jobs<'_> {
             self.first_claim(org, sync).await?;
         }
         Ok(ClaimAnswer::Ours(Box::new(claimed)))
+    }
+
+    /// A due job that met no room is announced again as soon as there is some, not when its message counts as lost.
+    async fn not_yet(self, org: OrgId, job: JobId) -> Result<(), StoreError> {
+        sqlx::query(
+            "-- jobs.not_yet
+            UPDATE job SET announced_at = NULL
+             WHERE org_id = $1 AND id = $2 AND state = 'due' AND not_before <= nightshift_now()",
+        )
+        .bind(org.uuid())
+        .bind(job.uuid())
+        .execute(&self.store.pool)
+        .await
+        .map_err(at("jobs.not_yet"))?;
+        Ok(())
     }
 
     async fn first_claim(self, org: OrgId, sync: SyncId) -> Result<(), StoreError> {

@@ -9,11 +9,17 @@ use super::{Claim, fail};
 use crate::{
     cases, dictionary,
     error::{StoreError, at},
+    ledger,
     row::Stamp,
     syncs,
 };
 
-pub(super) async fn apply(c: &mut PgConnection, claim: &Claim, effect: &Effect) -> Result<(), StoreError> {
+pub(super) async fn apply(
+    c: &mut PgConnection,
+    claim: &Claim,
+    step: &str,
+    effect: &Effect,
+) -> Result<(), StoreError> {
     let Some(sync) = claim.sync else {
         let reason = "it belongs to no sync".to_owned();
         return Err(StoreError::Refused {
@@ -27,7 +33,7 @@ pub(super) async fn apply(c: &mut PgConnection, claim: &Claim, effect: &Effect) 
         Effect::TypeHealth { type_name, health } => type_health(c, claim, type_name, *health).await,
         Effect::Switch(switch) => switched(c, claim, sync, switch).await,
         Effect::Hold(reason) => fail::hold(c, claim.org, sync, reason).await,
-        Effect::Bill(bill) => syncs::add_bill(c, claim.org, Some(sync), bill).await,
+        Effect::Bill(bill) => ledger::book(c, claim.org, Some(sync), step, bill).await,
     }
 }
 
@@ -173,6 +179,15 @@ async fn switched(
     .execute(&mut *c)
     .await
     .map_err(at("nights.healed"))?;
-    cases::resolve_all(&mut *c, claim.org).await?;
+    let unfinished = fail::unfinished(&mut *c, claim.org, sync).await?;
+    cases::resolve_all(
+        &mut *c,
+        claim.org,
+        unfinished.as_ref().map(|failure| failure.code),
+    )
+    .await?;
+    if let Some(failure) = &unfinished {
+        cases::open(&mut *c, claim.org, Some(sync), failure).await?;
+    }
     syncs::ended_event(c, claim.org, sync, "sync.succeeded").await
 }

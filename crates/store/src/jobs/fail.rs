@@ -1,8 +1,8 @@
 //! How a sync ends badly: failed with a case, or held for a person.
 
-use domain::{FailureCode, Heals, HoldReason, OrgId, SyncId};
+use domain::{FailureCode, Heals, HoldReason, LeftOutReason, OrgId, SyncId};
 use nightshift_domain as domain;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::Failure;
 use crate::{
@@ -13,8 +13,11 @@ use crate::{
 
 /// How often a failed sync is tried again in its night.
 const RETRIES_A_NIGHT: i32 = 3;
-/// How long after a failure, in seconds: long enough for a short illness of Salesforce to pass.
+/// How long after a failure at most, in seconds, and half of it at least (orgs that failed together do not come back
+/// together): long enough for a short illness of Salesforce to pass.
 const RETRY_AFTER_SECONDS: f64 = 600.0;
+/// Types that a case of an unfinished night names.
+const TYPES_NAMED: usize = 20;
 
 /// Ends the sync as failed, in the transaction that holds its row; a job of no sync has nobody to tell.
 pub(crate) async fn fail_sync(
@@ -91,7 +94,7 @@ async fn plan_retry(
     sqlx::query(
         "-- nights.plan_retry
         UPDATE night SET retry_at = nightshift_now() + make_interval(secs => least($4,
-                   greatest(extract(epoch FROM closes_at - nightshift_now()) / 8, 0)))
+                   greatest(extract(epoch FROM closes_at - nightshift_now()) / 8, 0)) * (0.5 + random() / 2))
          WHERE org_id = $1 AND retries < $3
            AND night = (SELECT night FROM sync WHERE org_id = $1 AND id = $2)
            AND closes_at > nightshift_now()",
@@ -132,6 +135,50 @@ pub(crate) async fn hold(
     };
     cases::open(&mut *c, org, Some(sync), &failure).await?;
     syncs::ended_event(c, org, sync, "sync.held").await
+}
+
+/// What a sync that ended well could not do for want of calls, for its case.
+pub(crate) async fn unfinished(
+    c: &mut PgConnection,
+    org: OrgId,
+    sync: SyncId,
+) -> Result<Option<Failure>, StoreError> {
+    let rows = sqlx::query(
+        "-- syncs.unfinished
+        SELECT type, count(*) AS members, min(detail) AS detail FROM sync_left_out
+         WHERE org_id = $1 AND sync_id = $2 AND reason = $3 GROUP BY type ORDER BY count(*) DESC, type",
+    )
+    .bind(org.uuid())
+    .bind(sync.uuid())
+    .bind(LeftOutReason::ApiAllowance.as_str())
+    .fetch_all(c)
+    .await
+    .map_err(at("syncs.unfinished"))?;
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let members: i64 = rows.iter().map(|row| row.get::<i64, _>("members")).sum();
+    let words: String = first.get("detail");
+    let line = |row: &PgRow| {
+        format!(
+            "{} {}",
+            row.get::<i64, _>("members"),
+            row.get::<String, _>("type")
+        )
+    };
+    let types: Vec<String> = rows.iter().take(TYPES_NAMED).map(line).collect();
+    Ok(Some(Failure {
+        code: FailureCode::ApiAllowance,
+        message: format!(
+            "the night ended with {members} components of {} types not retrieved: {words}",
+            rows.len()
+        ),
+        evidence: [
+            ("not_retrieved".to_owned(), members.to_string()),
+            ("types".to_owned(), types.join(", ")),
+        ]
+        .into(),
+    }))
 }
 
 /// At most 4,000 characters, and no NUL, which PostgreSQL cannot store.

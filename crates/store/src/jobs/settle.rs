@@ -10,6 +10,7 @@ use sqlx::{PgConnection, Row};
 use super::{Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail, insert};
 use crate::{
     error::{StoreError, at},
+    ledger,
     row::{Stamp, word},
     staging, syncs,
 };
@@ -49,7 +50,7 @@ impl Jobs<'_> {
         let ended = state.is_some_and(|state| !state.is_open());
         let settling = if ended { &ENDED } else { &settlement.settling };
         let line = take_row(&mut tx, claim, settling).await?;
-        syncs::add_bill(&mut tx, claim.org, claim.sync, &settlement.bill).await?;
+        ledger::book(&mut tx, claim.org, claim.sync, &line.kind, &settlement.bill).await?;
         if ended {
             tx.commit().await?;
             return Ok(Settled::SyncEnded);
@@ -191,7 +192,7 @@ async fn write(
     match settling {
         Settling::Done { effects, next, last } => {
             for effect in effects {
-                effects::apply(c, claim, effect).await?;
+                effects::apply(c, claim, &line.kind, effect).await?;
             }
             let mut due = insert_all(c, claim, 0, line, next).await?;
             if let Some(last) = last.as_ref().filter(|_| next.is_empty())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::{
     Admission, NewJob, OpenSync, OrgId, Refusal, SyncId, SyncRequest, SyncState, Traceparent,
     admission::{OrgStanding, Standing},
+    schedule::night_around,
 };
 use jiff::{Timestamp, civil::Date};
 use nightshift_domain as domain;
@@ -74,7 +75,7 @@ impl Syncs<'_> {
     /// A person said yes: the held sync runs again for its `finish`.
     pub async fn accept(self, org: OrgId, finish: &NewJob, patience: Duration) -> Result<SyncId, StoreError> {
         let mut tx = self.store.begin("syncs.accept").await?;
-        let (name, standing) = standing(&mut tx, org).await?;
+        let Found { name, standing, .. } = find(&mut tx, org).await?;
         if standing.open.is_some() {
             return Err(StoreError::Conflict(Conflict::SyncOpen(name)));
         }
@@ -101,14 +102,14 @@ impl Syncs<'_> {
 /// The same inside a transaction of the store.
 pub async fn admit_in(c: &mut PgConnection, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
     let Opening { request, first, .. } = opening;
-    let (_, standing) = standing(&mut *c, request.org).await?;
+    let Found { standing, around, .. } = find(&mut *c, request.org).await?;
     match domain::admit(standing, request) {
         Admission::Join(sync) => Ok(AdmissionAnswer::Joined { sync }),
         Admission::Refuse(why) => Ok(AdmissionAnswer::Refused(why)),
         Admission::Open => {
             let own = new_trace().to_string();
             let trace = Some(opening.traceparent.unwrap_or(&own));
-            let sync = open(&mut *c, request, opening.patience, trace).await?;
+            let sync = open(&mut *c, request, opening.patience, around, trace).await?;
             jobs::insert(&mut *c, request.org, Some(sync), 0, trace, first).await?;
             Ok(AdmissionAnswer::Opened { sync })
         }
@@ -121,17 +122,28 @@ pub(crate) fn new_trace() -> Traceparent {
     Traceparent::root(trace, span)
 }
 
+/// An org at whose door somebody knocks.
+struct Found {
+    name: String,
+    standing: OrgStanding,
+    /// The local night in which it is now, noon to noon.
+    around: Date,
+}
+
 /// Locks the org's row and reads what the rule wants to know.
-async fn standing(c: &mut PgConnection, org: OrgId) -> Result<(String, OrgStanding), StoreError> {
-    let row = sqlx::query("-- orgs.standing\nSELECT name, paused FROM org WHERE id = $1 FOR UPDATE")
-        .bind(org.uuid())
-        .fetch_optional(&mut *c)
-        .await
-        .map_err(at("orgs.standing"))?
-        .ok_or_else(|| StoreError::NotFound {
-            thing: "org",
-            name: org.to_string(),
-        })?;
+async fn find(c: &mut PgConnection, org: OrgId) -> Result<Found, StoreError> {
+    let row = sqlx::query(
+        "-- orgs.standing
+        SELECT name, paused, time_zone, nightshift_now() AS now FROM org WHERE id = $1 FOR UPDATE",
+    )
+    .bind(org.uuid())
+    .fetch_optional(&mut *c)
+    .await
+    .map_err(at("orgs.standing"))?
+    .ok_or_else(|| StoreError::NotFound {
+        thing: "org",
+        name: org.to_string(),
+    })?;
     let open = sqlx::query(
         "-- syncs.open
         SELECT id, state FROM sync WHERE org_id = $1 AND state IN ('queued', 'running')",
@@ -154,13 +166,19 @@ async fn standing(c: &mut PgConnection, org: OrgId) -> Result<(String, OrgStandi
     } else {
         Standing::Active
     };
-    Ok((row.get("name"), OrgStanding { open, schedule }))
+    let zone: &str = row.get("time_zone");
+    Ok(Found {
+        name: row.get("name"),
+        standing: OrgStanding { open, schedule },
+        around: night_around(row.get::<Stamp, _>("now").0, zone),
+    })
 }
 
 async fn open(
     c: &mut PgConnection,
     request: &SyncRequest,
     patience: Patience,
+    around: Date,
     traceparent: Option<&str>,
 ) -> Result<SyncId, StoreError> {
     let sync = SyncId::from_uuid(Uuid::now_v7());
@@ -170,9 +188,9 @@ async fn open(
     };
     sqlx::query(
         "-- syncs.insert
-        INSERT INTO sync (org_id, id, state, mode, door, reason, night, admitted_at, give_up_at, traceparent)
+        INSERT INTO sync (org_id, id, state, mode, door, reason, night, admitted_at, give_up_at, traceparent, ledger_night)
         VALUES ($1, $2, 'queued', $3, $4, $5, $6, nightshift_now(),
-                coalesce($7, nightshift_now() + make_interval(secs => $8)), $9)",
+                coalesce($7, nightshift_now() + make_interval(secs => $8)), $9, coalesce($6, $10))",
     )
     .bind(request.org.uuid())
     .bind(sync.uuid())
@@ -183,6 +201,7 @@ async fn open(
     .bind(closes_at)
     .bind(seconds)
     .bind(traceparent)
+    .bind(Day(around))
     .execute(c)
     .await
     .map_err(at("syncs.insert"))?;

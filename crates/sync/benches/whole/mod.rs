@@ -109,7 +109,7 @@ async fn claimed(store: &Store, n: u32) -> (OrgId, Claim) {
         limit: 1,
     };
     let job = store.jobs().list(filter).await.unwrap()[0].id;
-    match store.jobs().claim(org, job, LEASE).await.unwrap() {
+    match store.jobs().claim(org, job, LEASE, 5).await.unwrap() {
         ClaimAnswer::Ours(claimed) => (org, claimed.claim),
         ClaimAnswer::Refused => panic!("nobody else wants this job"),
     }

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use nightshift_domain as domain;
 use nightshift_jobs::StepCx;
 use nightshift_metadata::{Described, ListingContext, RawListing, TypeKind, correct_listing, registry};
-use nightshift_salesforce::{Client, ListQuery, Ruled, SalesforceError};
+use nightshift_salesforce::{Blame, Client, ListQuery, Ruled, SalesforceError};
 use nightshift_store::staging::Listing;
 use tokio::sync::mpsc;
 
@@ -210,7 +210,9 @@ fn must_be_about_a_type(error: &SalesforceError) -> Result<(), Trouble> {
     let ruling = error.ruling();
     let about_a_type = match ruling.ruled {
         Ruled::LeaveOut(_) | Ruled::Split => true,
-        Ruled::Step(Verdict::Retry { .. }) => matches!(error, SalesforceError::Refused(_)),
+        Ruled::Step(Verdict::Retry { .. }) => {
+            matches!(error, SalesforceError::Refused(_)) && error.blame() == Blame::Nobody
+        }
         Ruled::Step(_) => false,
     };
     if about_a_type {

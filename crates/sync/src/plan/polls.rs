@@ -17,6 +17,13 @@ pub fn next_poll(settings: &SyncSettings, waits: u32, rng: &mut impl Rng) -> Dur
     Duration::from_millis((millis * rng.random_range(0.8..1.2)) as u64)
 }
 
+/// The first delay: not before half the time that the instance's queue has kept retrieves lately.
+pub fn first_poll(settings: &SyncSettings, queue: Duration, rng: &mut impl Rng) -> Duration {
+    let longest = Duration::from_secs(settings.poll_max_seconds.max(1));
+    let queue = (queue / 2).min(longest).mul_f64(rng.random_range(0.8..1.2));
+    next_poll(settings, 0, rng).max(queue)
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{SeedableRng, rngs::StdRng};
@@ -32,6 +39,18 @@ mod tests {
             polls += 1;
         }
         assert!(polls <= 45, "{polls} polls");
+    }
+
+    #[test]
+    fn behind_a_long_queue_the_first_look_comes_later_and_within_the_bound() {
+        let (settings, mut rng) = (SyncSettings::default(), StdRng::seed_from_u64(7));
+        let first = first_poll(&settings, Duration::from_secs(100), &mut rng);
+        assert!(
+            first >= Duration::from_secs(40) && first <= Duration::from_secs(60),
+            "{first:?}"
+        );
+        assert!(first_poll(&settings, Duration::from_hours(3), &mut rng) <= Duration::from_secs(288));
+        assert!(first_poll(&settings, Duration::ZERO, &mut rng) <= Duration::from_millis(2_400));
     }
 
     #[test]

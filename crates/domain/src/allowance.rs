@@ -1,0 +1,92 @@
+//! How many calls an org's day and night still allow.
+//!
+//! The day's requests are the org's, for its users and all its programs: a part of them is never touched, and a night of
+//! ours takes no more than its share. Pure; what an org said last and what the ledger adds to it is `store`'s knowledge.
+
+/// The shares, in percent of the day's requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AllowanceRules {
+    /// Stop when no more than this is left.
+    pub left_percent: u32,
+    /// Stop when a night has taken this.
+    pub night_percent: u32,
+}
+
+/// The day's requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DayUse {
+    /// Used, by all.
+    pub used: i64,
+    /// Allowed.
+    pub allowed: i64,
+}
+
+/// Which share is used up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Shortfall {
+    /// The day's: it comes back while requests of yesterday fall out of it.
+    Day,
+    /// The night's: it does not come back before the next night.
+    Night,
+}
+
+/// Calls that may be made now, at least one; `tonight` is what the night has taken.
+pub fn calls_left(rules: &AllowanceRules, day: DayUse, tonight: i64) -> Result<i64, Shortfall> {
+    let allowed = day.allowed.max(0);
+    // rounded in the org's favour
+    let kept = (allowed * i64::from(rules.left_percent) + 99) / 100;
+    let night = allowed * i64::from(rules.night_percent) / 100 - tonight;
+    if night <= 0 {
+        return Err(Shortfall::Night);
+    }
+    let day = allowed - kept - looks(allowed) - day.used;
+    if day <= 0 {
+        return Err(Shortfall::Day);
+    }
+    Ok(day.min(night))
+}
+
+/// Kept for asking whether the day's requests have come back.
+fn looks(allowed: i64) -> i64 {
+    (allowed / 100).min(20)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: AllowanceRules = AllowanceRules {
+        left_percent: 20,
+        night_percent: 5,
+    };
+
+    proptest! {
+        #[test]
+        fn whoever_makes_all_calls_that_are_left_stays_within_both_shares(
+            used in 0_i64..6_000_000, allowed in 0_i64..6_000_000, tonight in 0_i64..400_000,
+            left_percent in 0_u32..=100, night_percent in 0_u32..=100,
+        ) {
+            let rules = AllowanceRules { left_percent, night_percent };
+            if let Ok(calls) = calls_left(&rules, DayUse { used, allowed }, tonight) {
+                prop_assert!(calls > 0);
+                prop_assert!((allowed - used - calls) * 100 >= allowed * i64::from(left_percent));
+                prop_assert!((tonight + calls) * 100 <= allowed * i64::from(night_percent));
+            }
+        }
+    }
+
+    #[test]
+    fn a_night_that_has_taken_its_share_is_told_from_a_day_that_is_used_up() {
+        let day = |used| DayUse {
+            used,
+            allowed: 15_000,
+        };
+        assert_eq!(calls_left(&RULES, day(0), 0), Ok(750));
+        assert_eq!(calls_left(&RULES, day(0), 749), Ok(1));
+        assert_eq!(calls_left(&RULES, day(0), 750), Err(Shortfall::Night));
+        assert_eq!(calls_left(&RULES, day(11_979), 0), Ok(1));
+        assert_eq!(calls_left(&RULES, day(11_980), 0), Err(Shortfall::Day));
+    }
+}

@@ -1,0 +1,276 @@
+//! How a fleet behaves towards a Salesforce that is down, slow, or wants to be left alone.
+
+use std::time::Duration;
+
+use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
+use serde_json::Value;
+
+use crate::harness::{Fleet, small_org};
+
+fn small(name: &str, instance: &str) -> OrgSpec {
+    let mut spec = OrgSpec::from_folder(name, small_org().join("night-1"), None);
+    instance.clone_into(&mut spec.instance_name);
+    spec
+}
+
+/// Waits until a question about the database has an answer of at least so much.
+async fn at_least(fleet: &Fleet, least: i64, question: &'static str) {
+    for _ in 0..300 {
+        if fleet.database.count(question).await >= least {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let lines = "SELECT concat_ws(' ', kind, event, detail) FROM timeline ORDER BY n";
+    panic!(
+        "{question} never gives {least}: {:#?}",
+        fleet.database.texts(lines).await
+    );
+}
+
+/// Moves the clock on until the newest sync of every org has ended.
+async fn until_ended(fleet: &Fleet, by: Duration) {
+    for _ in 0..60 {
+        if fleet
+            .database
+            .count("SELECT count(*) FROM sync WHERE ended_at IS NULL")
+            .await
+            == 0
+        {
+            return;
+        }
+        fleet.database.advance(by).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    let lines = "SELECT concat_ws(' ', kind, event, detail) FROM timeline ORDER BY n";
+    panic!("a sync never ends: {:#?}", fleet.database.texts(lines).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_down_is_called_by_nobody_until_a_probe_is_answered() {
+    let settings = [
+        ("POLITENESS__CIRCUIT_FAILURES", "3"),
+        ("SYNC__PATIENCE_SECONDS", "100000"),
+    ];
+    let fleet = Fleet::running(&settings).await;
+    for (name, instance) in [("one", "EU1"), ("two", "EU1"), ("other", "NA2")] {
+        fleet.connect(small(name, instance)).await;
+    }
+    let mut down = Fault::new(FaultKind::Html503);
+    down.calls = vec![Call::Versions, Call::Query];
+    for org in ["one", "two"] {
+        fleet.simulator.fault(org, down.clone()).unwrap();
+    }
+    fleet.json(&["sync", "one", "--json"]).await;
+    at_least(
+        &fleet,
+        1,
+        "SELECT count(*) FROM instance WHERE name = 'EU1' AND circuit = 'open'",
+    )
+    .await;
+    // the next org of the instance makes no call, and its job loses no attempt; another instance is called
+    let before = fleet.simulator.calls("two").unwrap();
+    fleet.json(&["sync", "two", "--json"]).await;
+    at_least(
+        &fleet,
+        2,
+        "SELECT count(*) FROM job WHERE waiting_for = 'instance_down'",
+    )
+    .await;
+    assert_eq!(fleet.simulator.calls("two").unwrap(), before);
+    assert_eq!(fleet.sync("other").await["state"], "succeeded");
+    let doctor = fleet.json(&["doctor", "--json"]).await;
+    let instances = doctor["checks"].as_array().unwrap().iter();
+    let instances = instances.filter(|check| check["check"] == "instances");
+    let saw: Vec<_> = instances.map(|check| check["saw"].as_str().unwrap()).collect();
+    assert!(saw[0].contains("EU1 not called until"), "{doctor}");
+    // probes that fail cost no attempt either, however many they are
+    for _ in 0..8 {
+        fleet.database.advance(Duration::from_secs(1_300)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    at_least(&fleet, 4, "SELECT times::bigint FROM instance WHERE name = 'EU1'").await;
+    for org in ["one", "two"] {
+        fleet.simulator.clear_faults(org, None).unwrap();
+    }
+    until_ended(&fleet, Duration::from_secs(61)).await;
+    let syncs = "SELECT state FROM sync";
+    let lines = "SELECT concat_ws(' ', sync_id, at, kind, event, attempts, detail) FROM timeline ORDER BY n";
+    let lines = fleet.database.texts(lines).await;
+    assert_eq!(fleet.database.texts(syncs).await, ["succeeded"; 3], "{lines:#?}");
+    let retries = "SELECT count(*) FROM timeline WHERE event = 'retry'";
+    assert_eq!(fleet.database.count(retries).await, 2, "those before it opened");
+    let closed = "SELECT count(*) FROM instance WHERE name = 'EU1' AND circuit = 'closed'";
+    assert_eq!(fleet.database.count(closed).await, 1);
+}
+
+/// A sync by hand whose retrieve waits in Salesforce's queue while others use up the org's day.
+async fn day_used_up_in_the_middle() -> Fleet {
+    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "7200")]).await;
+    fleet.connect(small("small", "EU1")).await;
+    fleet
+        .simulator
+        .fault("small", Fault::new(FaultKind::StaysPending))
+        .unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    let pending = "SELECT count(*) FROM job WHERE waiting_for = 'salesforce_pending'";
+    at_least(&fleet, 1, pending).await;
+    let access = fleet.simulator.access("small").unwrap();
+    others_call(&fleet, &access.client_id, &access.refresh_token, 12_000).await;
+    fleet.simulator.clear_faults("small", None).unwrap();
+    // the org's last word is old by now, and asked for anew
+    fleet.database.advance(Duration::from_secs(1_801)).await;
+    let waits = "SELECT count(*) FROM job WHERE waiting_for = 'daily_allowance'";
+    at_least(&fleet, 1, waits).await;
+    fleet
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another program's client, and the one of who orders the simulator about"
+)]
+fn client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
+/// Another program uses the org.
+async fn others_call(fleet: &Fleet, client_id: &str, refresh_token: &str, calls: usize) {
+    let url = fleet.simulator.base_url();
+    let client = client();
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", client_id),
+        ("refresh_token", refresh_token),
+    ];
+    let body = as_form(&form);
+    let answer = client
+        .post(format!("{url}/services/oauth2/token"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let token = answer["access_token"].as_str().unwrap().to_owned();
+    let callers = (0..8).map(|_| {
+        let (client, url, token) = (client.clone(), format!("{url}/services/data/"), token.clone());
+        tokio::spawn(async move {
+            for _ in 0..calls / 8 {
+                client.get(&url).bearer_auth(&token).send().await.unwrap();
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+fn as_form(form: &[(&str, &str)]) -> String {
+    let mut url: reqwest::Url = "http://localhost".parse().unwrap();
+    url.query_pairs_mut().extend_pairs(form);
+    url.query().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_waits_for_the_orgs_day_and_goes_on_when_it_comes_back() {
+    let fleet = day_used_up_in_the_middle().await;
+    let before: u64 = fleet.simulator.calls("small").unwrap().values().sum();
+    fleet.database.advance(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after: u64 = fleet.simulator.calls("small").unwrap().values().sum();
+    assert!(after - before <= 3, "{} calls while it waits", after - before);
+    let forget = format!("{}/_control/calls?org=small", fleet.simulator.base_url());
+    client().delete(forget).send().await.unwrap();
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    assert_eq!(
+        fleet.database.texts("SELECT state FROM sync").await,
+        ["succeeded"]
+    );
+    let retries = "SELECT count(*) FROM timeline WHERE event = 'retry'";
+    assert_eq!(fleet.database.count(retries).await, 0);
+    // half an hour in Salesforce's queue is known of its instance
+    let queue =
+        "SELECT count(*) FROM instance WHERE name = 'EU1' AND pending_seen > 0 AND pending_last IS NOT NULL";
+    assert_eq!(fleet.database.count(queue).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_whose_day_does_not_come_back_ends_with_gaps_and_says_what_was_not_finished() {
+    let fleet = day_used_up_in_the_middle().await;
+    let used: u64 = fleet.simulator.calls("small").unwrap().values().sum();
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    let lines = "SELECT state FROM sync";
+    assert_eq!(fleet.database.texts(lines).await, ["succeeded_with_gaps"]);
+    let reasons = "SELECT DISTINCT reason FROM gap";
+    assert_eq!(fleet.database.texts(reasons).await, ["api_allowance"]);
+    let cases = fleet.json(&["case", "list", "--org", "small", "--json"]).await;
+    assert_eq!(
+        (cases[0]["code"].as_str(), cases[0]["state"].as_str()),
+        (Some("api_allowance"), Some("open"))
+    );
+    let case = fleet
+        .json(&["case", "show", cases[0]["id"].as_str().unwrap(), "--json"])
+        .await;
+    assert!(
+        case["message"].as_str().unwrap().contains("not retrieved"),
+        "{case}"
+    );
+    // while it waited it asked now and then whether the day has come back, and nothing else
+    let used_then: u64 = fleet.simulator.calls("small").unwrap().values().sum();
+    assert!(used_then - used <= 20, "{} calls", used_then - used);
+    // the next night asks for the gaps, and resolves the case
+    let forget = format!("{}/_control/calls?org=small", fleet.simulator.base_url());
+    client().delete(forget).send().await.unwrap();
+    fleet.database.advance(Duration::from_secs(1_801)).await;
+    let next = fleet.sync("small").await;
+    assert_eq!(
+        (next["state"].as_str(), next["components"].as_i64()),
+        (Some("succeeded"), Some(114)),
+        "{next}"
+    );
+    let cases = fleet.json(&["case", "list", "--org", "small", "--json"]).await;
+    assert_eq!(cases[0]["state"], "resolved");
+    assert_eq!(fleet.database.count("SELECT count(*) FROM gap").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_takes_no_more_than_its_share_of_the_orgs_requests() {
+    let settings = [("POLITENESS__NIGHT_PERCENT", "1")];
+    let fleet = Fleet::running(&settings).await;
+    fleet.connect(OrgSpec::generated("big", 7, 2_000)).await;
+    let mut ends = Vec::new();
+    for _ in 0..12 {
+        let sync = fleet.sync("big").await;
+        ends.push(sync["state"].as_str().unwrap().to_owned());
+        let cases = fleet.json(&["case", "list", "--org", "big", "--json"]).await;
+        if cases[0]["code"] == "api_allowance" {
+            break;
+        }
+    }
+    let cases = fleet.json(&["case", "list", "--org", "big", "--json"]).await;
+    assert_eq!(cases[0]["code"], "api_allowance", "{ends:?}");
+    let (booked, share) = ("SELECT sum(calls)::bigint FROM call_ledger", 15_000 / 100);
+    let booked = fleet.database.count(booked).await;
+    assert!((share - 5..=share).contains(&booked), "{booked} calls, {ends:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nights_retries_are_a_share_of_its_tries() {
+    let settings = [
+        ("POLITENESS__CIRCUIT_FAILURES", "1000"),
+        ("POLITENESS__RETRIES_MIN", "3"),
+        ("JOBS__MAX_ATTEMPTS", "50"),
+        ("JOBS__BACKOFF_MAX_SECONDS", "1"),
+    ];
+    let fleet = Fleet::running(&settings).await;
+    fleet.connect(small("small", "EU1")).await;
+    let mut fault = Fault::new(FaultKind::Html503);
+    fault.calls = vec![Call::Retrieve];
+    fleet.simulator.fault("small", fault).unwrap();
+    let sync = fleet.sync("small").await;
+    assert_eq!(sync["failure"]["code"], "salesforce_unavailable", "{sync}");
+    let retries = "SELECT count(*) FROM timeline WHERE event = 'retry'";
+    assert_eq!(fleet.database.count(retries).await, 3);
+    let told = "SELECT count(*) FROM support_case WHERE evidence ? 'retry_budget'";
+    assert_eq!(fleet.database.count(told).await, 1);
+}

@@ -124,29 +124,3 @@ fn the_table_of_settings_names_each_setting_with_its_default() {
     }
     assert_eq!(written, defaults(), "left: docs/settings.md, right: the program");
 }
-
-/// Limits that are no settings: what a zip, a file and a window may be.
-#[test]
-fn the_page_of_limits_is_what_the_code_says() {
-    let zip = nightshift_archive::Limits::default();
-    let xml = nightshift_metadata::XmlLimits::DEFAULT;
-    let window = nightshift_domain::schedule::Window::NIGHT;
-    let rows = [
-        ("window of a new org", window.to_string()),
-        ("zip: entries", zip.entries.to_string()),
-        ("zip: unpacked bytes of one entry", zip.entry_bytes.to_string()),
-        ("zip: unpacked bytes of all", zip.unpacked_bytes.to_string()),
-        ("zip: compressed bytes of all", zip.compressed_bytes.to_string()),
-        ("zip: unpacked for each compressed byte", zip.ratio.to_string()),
-        ("zip: bytes of a name", zip.name_bytes.to_string()),
-        ("zip: segments of a name", zip.depth.to_string()),
-        ("XML: levels", xml.depth.to_string()),
-        ("XML: attributes of an element", xml.attributes.to_string()),
-        ("XML: bytes of a tag", xml.tag_bytes.to_string()),
-        ("XML: bytes of a text", xml.text_bytes.to_string()),
-        ("XML: elements", xml.elements.to_string()),
-    ];
-    let lines = rows.iter().map(|(what, limit)| format!("| {what} | {limit} |\n"));
-    let wanted = format!("| what | limit |\n| --- | --- |\n{}", lines.collect::<String>());
-    table_of_page("docs/limits.md", "limits", &wanted);
-}

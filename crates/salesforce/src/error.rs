@@ -8,7 +8,13 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use nightshift_domain::StepError;
 
-use crate::{counter::CallKind, hosts::HostFault, session::TokenError, text};
+use crate::{
+    bounds::{HEADER_BYTES, HEADER_FIELDS},
+    counter::CallKind,
+    hosts::HostFault,
+    session::TokenError,
+    text,
+};
 
 /// A call that did not bring its answer.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +65,12 @@ pub enum SalesforceError {
         call: CallKind,
         /// In bytes.
         limit: u64,
+    },
+    /// More headers than [`crate::bounds::HEADER_FIELDS`], or larger than [`crate::bounds::HEADER_BYTES`].
+    #[error("{call}: the answer's headers are larger than {HEADER_BYTES} bytes or more than {HEADER_FIELDS}")]
+    HeadersTooLarge {
+        /// The call.
+        call: CallKind,
     },
     /// No well-formed answer.
     #[error("{call}: the answer cannot be read: {fault}")]
@@ -353,6 +365,7 @@ impl SalesforceError {
             | Self::Transport { call, .. }
             | Self::Page { call, .. }
             | Self::BodyTooLarge { call, .. }
+            | Self::HeadersTooLarge { call }
             | Self::Malformed { call, .. }
             | Self::Unexpected { call, .. }
             | Self::Host { call, .. }

@@ -5,6 +5,7 @@
 //! looks for others. Where tokens are kept and who may refresh them is left to `connections` (through
 //! [`TokenSource`]); what is asked for, and what is done with an answer, to `sync`; the zip's bytes to `archive`.
 
+pub mod bounds;
 mod client;
 mod counter;
 mod error;
@@ -13,6 +14,7 @@ mod http;
 mod listing;
 mod oauth;
 pub mod operations;
+mod recorded;
 mod rest;
 mod retrieve;
 mod session;
@@ -29,6 +31,7 @@ pub use hosts::{HostFault, HostPolicy};
 pub use http::{CallLimits, Http, HttpSettings, MIB, Proxy};
 pub use listing::{ListQuery, Listing, RawListing};
 pub use oauth::{OAuth, RefreshRequest, TokenAnswer};
+pub use recorded::Recorded;
 pub use rest::{ApiUsage, Describe, DescribedType, Identity, Limit, Limits, Organization, User};
 pub use retrieve::{
     AsyncId, RetrieveFailure, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes,

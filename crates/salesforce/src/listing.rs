@@ -4,12 +4,10 @@
 //! memory together. Wrong names, missing dates and types are left to `metadata`, which knows the types.
 
 use crate::{
+    bounds::LISTED,
     error::{SalesforceError, XmlFault},
     soap::{Envelope, Fields},
 };
-
-/// Most entries of one answer: beyond it the answer is no honest listing.
-const ENTRIES: u64 = 2_000_000;
 
 /// One of up to three questions of a listMetadata call.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -95,7 +93,7 @@ impl Listing {
             let fields = self.envelope.fields().await?;
             if name == "result" {
                 self.seen += 1;
-                if self.seen > ENTRIES {
+                if self.seen > LISTED {
                     return Err(SalesforceError::Malformed {
                         call: crate::CallKind::List,
                         fault: XmlFault::TooMany,

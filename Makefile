@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deps-up deps-down bench real-org simulator-conformance
+.PHONY: help demo test lint fmt deps-up deps-down bench fuzz real-org simulator-conformance
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 30
@@ -34,6 +34,9 @@ deps-down: ## Stops them and deletes their data
 bench: ## Ratios of the speed bars beside their parts, on private servers
 	@tests/deps/install postgresql rabbitmq
 	tests/deps/with bench cargo bench --workspace --locked --benches $(ARGS)
+
+fuzz: ## Runs each fuzzer for SECONDS (600), from the corpus in tests/fuzz (ARGS='zip metadata' chooses); needs a C++ compiler
+	tests/fuzz/run "$(or $(SECONDS),600)" $(ARGS)
 
 real-org: ## Syncs two nights of a real org with a fleet of processes and compares with independent counts (DIR=path of real-org)
 	@test -n "$(DIR)" || { echo 'say where the trees are: make real-org DIR=../shared/real-org' >&2; exit 2; }

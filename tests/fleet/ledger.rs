@@ -18,6 +18,7 @@ fn counted(fleet: &Fleet, org: &str) -> BTreeMap<String, i64> {
         Call::Limits => "limits",
         Call::Describe => "describe",
         Call::List => "list",
+        Call::Read => "read",
         Call::Retrieve => "retrieve",
         Call::Poll => "poll",
         Call::Download => "zip",

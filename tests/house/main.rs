@@ -9,6 +9,7 @@ mod coverage;
 mod dependencies;
 mod edges;
 mod files;
+mod limits;
 mod pages;
 mod promises;
 mod sources;

@@ -154,43 +154,6 @@ fn the_table_of_settings_names_each_setting_with_its_default() {
     assert_eq!(written, defaults(), "left: docs/settings.md, right: the program");
 }
 
-/// Limits that are no settings: what a zip, a file and a window may be.
-#[test]
-fn the_page_of_limits_is_what_the_code_says() {
-    let zip = nightshift_archive::Limits::default();
-    let xml = nightshift_metadata::XmlLimits::DEFAULT;
-    let window = nightshift_domain::schedule::Window::NIGHT;
-    let bulk = nightshift_salesforce::CallLimits::default().bulk_results;
-    let rows = [
-        ("window of a new org", window.to_string()),
-        ("zip: entries", zip.entries.to_string()),
-        ("zip: unpacked bytes of one entry", zip.entry_bytes.to_string()),
-        ("zip: unpacked bytes of all", zip.unpacked_bytes.to_string()),
-        ("zip: compressed bytes of all", zip.compressed_bytes.to_string()),
-        ("zip: unpacked for each compressed byte", zip.ratio.to_string()),
-        ("zip: bytes of a name", zip.name_bytes.to_string()),
-        ("zip: segments of a name", zip.depth.to_string()),
-        ("XML: levels", xml.depth.to_string()),
-        ("XML: attributes of an element", xml.attributes.to_string()),
-        ("XML: bytes of a tag", xml.tag_bytes.to_string()),
-        ("XML: bytes of a text", xml.text_bytes.to_string()),
-        ("XML: elements", xml.elements.to_string()),
-        ("Bulk: bytes of a page of rows", bulk.body.to_string()),
-        (
-            "Bulk: bytes of a row",
-            nightshift_salesforce::BULK_ROW_BYTES.to_string(),
-        ),
-        ("Bulk: columns", nightshift_salesforce::BULK_COLUMNS.to_string()),
-        (
-            "readMetadata: bytes of a record",
-            nightshift_salesforce::READ_RECORD_BYTES.to_string(),
-        ),
-    ];
-    let lines = rows.iter().map(|(what, limit)| format!("| {what} | {limit} |\n"));
-    let wanted = format!("| what | limit |\n| --- | --- |\n{}", lines.collect::<String>());
-    table_of_page("docs/limits.md", "limits", &wanted);
-}
-
 /// A file of columns as a table of a page.
 fn table_of_columns(path: &str, shown: &[usize]) -> String {
     let text = read(path);

@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use nightshift_salesforce::{
-    ApiVersion, App, CallCounter, CallKind, Organization, Salesforce, SalesforceError, Session, TokenAnswer,
-    TokenError, TokenGeneration, TokenSource,
+    ApiVersion, App, CallCounter, Organization, Salesforce, Session, TokenAnswer, TokenError,
+    TokenGeneration, TokenSource,
 };
 use nightshift_store::{Grant, Store, orgs::NewOrg};
 use rand::{Rng, RngExt};
@@ -111,15 +111,7 @@ pub(crate) async fn prove(
         }
     }
     let answer = ask(&salesforce.oauth(), app, grant, now, calls).await?;
-    if answer.is_jwt() {
-        return Err(SalesforceError::JwtToken.into());
-    }
-    let call = CallKind::Token;
-    salesforce
-        .hosts()
-        .check(&answer.instance_url)
-        .map_err(|fault| SalesforceError::Host { call, fault })?;
-    Ok(answer)
+    Ok(answer.usable(salesforce.hosts())?)
 }
 
 /// The organization's row, read with the token that was just given.

@@ -102,6 +102,8 @@ pub enum FailureCode {
     XmlMalformed,
     /// An answer is larger than its limit.
     HttpBodyTooLarge,
+    /// An answer's headers are larger than their limit.
+    HttpHeadersTooLarge,
     /// A job ended its worker again and again.
     Poison,
     /// The night ended before the sync.
@@ -116,7 +118,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the catalogue.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::TokenRevoked,
         Self::TokenAnswerLost,
         Self::OrgDisconnected,
@@ -161,6 +163,7 @@ impl FailureCode {
         Self::Base64Truncated,
         Self::XmlMalformed,
         Self::HttpBodyTooLarge,
+        Self::HttpHeadersTooLarge,
         Self::Poison,
         Self::WindowEnded,
         Self::DeletionsHeld,
@@ -215,6 +218,7 @@ impl FailureCode {
             Self::Base64Truncated => "base64_truncated",
             Self::XmlMalformed => "xml_malformed",
             Self::HttpBodyTooLarge => "http_body_too_large",
+            Self::HttpHeadersTooLarge => "http_headers_too_large",
             Self::Poison => "poison",
             Self::WindowEnded => "window_ended",
             Self::DeletionsHeld => "deletions_held",

@@ -68,6 +68,14 @@ pub enum MetadataError {
         /// Which rule is broken.
         why: &'static str,
     },
+    /// A component in the file has a longer name than [`crate::NAME_BYTES`].
+    #[error("a component's name is longer than {limit} bytes (byte {at})")]
+    NameTooLong {
+        /// Bytes allowed.
+        limit: usize,
+        /// Byte of the file where its element begins.
+        at: usize,
+    },
     /// Two files of one answer claim to be the same file of one member.
     #[error("the member came twice in one answer, under two spellings of its name")]
     Duplicate,
@@ -95,6 +103,7 @@ impl MetadataError {
             Self::Encoding { .. } => "xml_encoding",
             Self::Truncated { .. } => "xml_truncated",
             Self::Malformed { .. } => "xml_malformed",
+            Self::NameTooLong { .. } => "invalid_name",
             Self::Duplicate => "member_duplicate",
             Self::Table { .. } => "table_malformed",
         }
@@ -126,6 +135,7 @@ mod tests {
             },
             MetadataError::Truncated { open: 1 },
             MetadataError::Malformed { at, why: "two roots" },
+            MetadataError::NameTooLong { limit, at },
             MetadataError::Duplicate,
             MetadataError::Table {
                 table: "types.tsv",

@@ -22,7 +22,7 @@ pub use assemble::{Assembled, Assembler, Member, Taken, Unreadable};
 pub use canonical::{KEY_ELEMENTS, Rules, Scratch, canonical_form};
 pub use described::{Described, DescribedType, request_type};
 pub use error::MetadataError;
-pub use limits::XmlLimits;
+pub use limits::{NAME_BYTES, TYPE_NAME_BYTES, XmlLimits};
 pub use listing::{ListingContext, ListingFault, RawListing, Seen, correct_listing, real_date};
 pub use merge::merge;
 pub use messages::{LeftOutGroup, Told, grouped, read_message};

@@ -3,6 +3,12 @@
 //! Real metadata stays far below each bound; what passes one is a mistake or an attack, and would cost memory or time
 //! that other orgs need. The bounds of the zip around the files belong to `archive`.
 
+/// Longest full name of a component, in bytes: as much as a file's name in a zip, and as an index can hold.
+pub const NAME_BYTES: usize = 1_024;
+
+/// Longest name of a type, in bytes.
+pub const TYPE_NAME_BYTES: usize = 255;
+
 /// Bounds of one XML file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct XmlLimits {

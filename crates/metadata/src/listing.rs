@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     described::Described,
+    limits::{NAME_BYTES, TYPE_NAME_BYTES},
     naming::{below_unpackaged, path_of, suffix_of, without_suffix},
     registry::{Dated, TypeInfo, TypeKind, registry},
 };
@@ -55,6 +56,16 @@ pub enum ListingFault {
         /// The types of the call.
         asked: String,
     },
+    /// Its name, its type's or its file's is longer than any can be.
+    #[error(
+        "an entry of the listing of {asked} has a name of more than {NAME_BYTES} bytes, or its type one of more than {TYPE_NAME_BYTES}: {begins:?}"
+    )]
+    TooLong {
+        /// How its name begins.
+        begins: String,
+        /// The types of the call.
+        asked: String,
+    },
     /// Its type cannot be told.
     #[error("the entry {full_name:?} of the listing of {asked} has no type")]
     NoType {
@@ -70,6 +81,7 @@ impl ListingFault {
     pub fn left_out(&self) -> LeftOut {
         let (asked, name) = match self {
             Self::NoName { asked } => (asked, String::new()),
+            Self::TooLong { begins, asked } => (asked, begins.clone()),
             Self::NoType { full_name, asked } => (asked, full_name.clone()),
         };
         LeftOut {
@@ -90,6 +102,12 @@ pub fn correct_listing(raw: &RawListing, context: &ListingContext<'_>) -> Result
         full_name: sent_name.to_owned(),
         asked: asked(),
     })?;
+    if sent_name.len().max(sent_file.map_or(0, str::len)) > NAME_BYTES || type_name.len() > TYPE_NAME_BYTES {
+        return Err(ListingFault::TooLong {
+            begins: sent_name.chars().take(100).collect(),
+            asked: asked(),
+        });
+    }
     let namespace = given(raw.namespace_prefix.as_deref());
     let full_name = match namespace.filter(|namespace| Some(*namespace) != context.own_namespace) {
         Some(namespace) => with_namespace(&type_name, sent_name, namespace),

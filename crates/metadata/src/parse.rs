@@ -8,7 +8,7 @@ use nightshift_domain::ComponentKey;
 use crate::{
     canonical::{Rules, Scratch, read},
     error::MetadataError,
-    limits::XmlLimits,
+    limits::{NAME_BYTES, XmlLimits},
     registry::TypeInfo,
 };
 
@@ -61,6 +61,12 @@ pub fn parse_with(
         own.update(piece);
     });
     let content_hash = *own.finalize().as_bytes();
+    if let Some(long) = form.children.iter().find(|found| found.name.len() > NAME_BYTES) {
+        return Err(MetadataError::NameTooLong {
+            limit: NAME_BYTES,
+            at: long.slice.0,
+        });
+    }
     let children: Vec<Child> = form
         .in_order()
         .map(|at| {

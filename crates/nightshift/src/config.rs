@@ -4,10 +4,11 @@
 //! refused with its source, because a misspelt limit that is silently ignored shows up at 3 AM. Only the binary reads
 //! files and variables.
 
+pub mod limits;
 mod load;
 mod show;
 
-pub use load::{ConfigError, Sources, load};
+pub use load::{ConfigError, FileText, Sources, load, load_texts};
 pub use show::{rows, show};
 
 use nightshift_jobs::JobsSettings;

@@ -5,7 +5,6 @@
 
 mod cli;
 mod commands;
-mod config;
 mod demo;
 mod embedded;
 mod error;
@@ -16,6 +15,7 @@ mod wiring;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nightshift::config;
 
 use crate::{
     cli::{Cli, Command, ConfigCommand},

@@ -223,6 +223,7 @@ impl Queue for InProcess {
                 message_id: letter.message_id,
                 redelivered: letter.redelivered,
                 traceparent: letter.traceparent,
+                headers: 0,
                 ack,
             })
             .boxed()

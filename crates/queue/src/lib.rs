@@ -14,4 +14,7 @@ pub use inproc::InProcess;
 pub use port::{
     Ack, Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery,
 };
-pub use wire::{JobMessage, RequestError, RequestMessage, WireError};
+pub use wire::{
+    ID_CHARACTERS_MAX, JOB_BYTES_MAX, JobMessage, ORG_CHARACTERS_MAX, REASON_CHARACTERS_MAX,
+    REQUEST_BYTES_MAX, REQUEST_HEADERS_MAX, RequestError, RequestMessage, WireError,
+};

@@ -7,7 +7,9 @@ use nightshift_domain as domain;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::wire::{JobMessage, WireError};
+use crate::wire::{
+    ID_CHARACTERS_MAX, JobMessage, REQUEST_HEADERS_MAX, RequestError, RequestMessage, WireError, length,
+};
 
 /// A queue. Consumers' streams never end by themselves: an adapter rebuilds what it lost, for ever.
 pub trait Queue: Send + Sync + 'static {
@@ -92,8 +94,23 @@ pub struct RequestDelivery {
     pub redelivered: bool,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// How many headers came with it.
+    pub headers: usize,
     /// To be answered.
     pub ack: Ack,
+}
+
+impl RequestDelivery {
+    /// What it asks for; everything that came with it is checked.
+    pub fn read(&self) -> Result<RequestMessage, RequestError> {
+        if self.headers > REQUEST_HEADERS_MAX {
+            return Err(RequestError::Headers(self.headers));
+        }
+        if let Some(id) = &self.message_id {
+            length("message_id", id, ID_CHARACTERS_MAX)?;
+        }
+        RequestMessage::decode(&self.body)
+    }
 }
 
 /// A letter that nobody could read.

@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 pub const JOB_BYTES_MAX: usize = 4 << 10;
 /// Longest request, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// Most headers of a request.
+pub const REQUEST_HEADERS_MAX: usize = 32;
 /// Longest reason in a request, in characters.
 pub const REASON_CHARACTERS_MAX: usize = 1_000;
+
+/// Longest id of a request, in characters.
+pub const ID_CHARACTERS_MAX: usize = 200;
+/// Longest name of an org in a request, in characters.
+pub const ORG_CHARACTERS_MAX: usize = 100;
 
 /// Says that a job is due. What a worker needs it reads from the row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +104,9 @@ pub enum RequestError {
     /// Too long.
     #[error("request_invalid: a request has at most {REQUEST_BYTES_MAX} bytes, this one has {0}")]
     TooLong(usize),
+    /// Too many headers.
+    #[error("request_invalid: a request has at most {REQUEST_HEADERS_MAX} headers, this one has {0}")]
+    Headers(usize),
     /// Not JSON, or other fields.
     #[error(
         "request_invalid: {0}; send {{\"version\":1,\"request\":\"sync\",\"org\":\"...\",\"mode\":\"incremental\"}}"
@@ -108,8 +118,8 @@ pub enum RequestError {
     /// Another wish.
     #[error("request_invalid: {0:?} is not known; the one request is \"sync\"")]
     Request(String),
-    /// A field that is too long or empty.
-    #[error("request_invalid: field {field} has 1 to {max} characters")]
+    /// A field that is too long or empty, or has a NUL, which no text of PostgreSQL can hold.
+    #[error("request_invalid: field {field} has 1 to {max} characters, and none of them is NUL")]
     Field {
         /// Which.
         field: &'static str,
@@ -148,12 +158,12 @@ impl RequestMessage {
         if body.request != "sync" {
             return Err(RequestError::Request(body.request.chars().take(100).collect()));
         }
-        length("org", &body.org, 100)?;
+        length("org", &body.org, ORG_CHARACTERS_MAX)?;
         if let Some(reason) = &body.reason {
             length("reason", reason, REASON_CHARACTERS_MAX)?;
         }
         if let Some(id) = &body.id {
-            length("id", id, 200)?;
+            length("id", id, ID_CHARACTERS_MAX)?;
         }
         Ok(Self {
             org: body.org,
@@ -164,8 +174,8 @@ impl RequestMessage {
     }
 }
 
-fn length(field: &'static str, text: &str, max: usize) -> Result<(), RequestError> {
-    if (1..=max).contains(&text.chars().count()) {
+pub(crate) fn length(field: &'static str, text: &str, max: usize) -> Result<(), RequestError> {
+    if (1..=max).contains(&text.chars().count()) && !text.contains('\0') {
         Ok(())
     } else {
         Err(RequestError::Field { field, max })

@@ -157,7 +157,7 @@ async fn proxy(to: String) -> (u16, tokio::sync::watch::Sender<u32>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn consumers_go_on_after_the_connection_is_cut() {
+async fn b109_consumers_go_on_after_the_connection_is_cut() {
     let url = variable("NIGHTSHIFT__BROKER__URL");
     let (login, rest) = url.split_once('@').unwrap();
     let (address, path) = rest.split_once('/').unwrap();
@@ -238,6 +238,122 @@ async fn a_consumer_outlives_its_queue() {
         .unwrap()
         .unwrap();
     delivery.ack.ack().await;
+}
+
+/// The poll queue as somebody else declared it: a message may come back so often, then it is a dead letter.
+async fn with_a_delivery_limit(prefix: &str, limit: i64) -> lapin::Connection {
+    use lapin::types::{AMQPValue, FieldTable, LongString};
+    let url = variable("NIGHTSHIFT__BROKER__URL");
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let text = |text: String| AMQPValue::LongString(LongString::from(text));
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum".into()));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(limit));
+    arguments.insert("x-dead-letter-exchange".into(), text(format!("{prefix}.dead")));
+    let options = lapin::options::QueueDeclareOptions {
+        durable: true,
+        ..lapin::options::QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(format!("{prefix}.poll").into(), options, arguments)
+        .await
+        .unwrap();
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b115_a_queue_with_other_arguments_is_used_as_it_is() {
+    let prefix = format!("t{}", Uuid::now_v7().simple());
+    let foreign = with_a_delivery_limit(&prefix, 5).await;
+    let queue = amqp(&foreign_url(), &prefix).await;
+    for class in [Class::Poll, Class::Control] {
+        let wanted = job(class);
+        let announced = queue.announce(std::slice::from_ref(&wanted)).await.unwrap();
+        assert_eq!(announced, [Announced::Confirmed], "{class}");
+        let delivery = timeout(SOON, queue.consume(class, 1).next())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(delivery.message.as_ref(), Ok(&wanted));
+        delivery.ack.ack().await;
+    }
+    drop(foreign);
+}
+
+fn foreign_url() -> String {
+    variable("NIGHTSHIFT__BROKER__URL")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b111_neighbours_that_a_broker_buried_come_when_they_are_announced_again() {
+    let prefix = format!("t{}", Uuid::now_v7().simple());
+    let _foreign = with_a_delivery_limit(&prefix, 2).await;
+    let queue = amqp(&foreign_url(), &prefix).await;
+    let jobs: Vec<_> = (0..20).map(|_| job(Class::Poll)).collect();
+    queue.announce(&jobs).await.unwrap();
+    // a worker that dies of one gives all of them back, and the broker counts it against each
+    let buried = timeout(SOON, async {
+        loop {
+            let polls = queue.consume(Class::Poll, 20).take(20);
+            let held = timeout(Duration::from_millis(500), polls.collect::<Vec<_>>()).await;
+            drop(held);
+            let dead = queue.list_dead(100).await.unwrap();
+            if dead.len() == 20 {
+                return dead;
+            }
+        }
+    });
+    let dead = buried.await.unwrap();
+    assert!(
+        dead.iter()
+            .all(|letter| letter.reason == "broker: delivery_limit"),
+        "{dead:?}"
+    );
+    // their rows are due all the same: the sweep announces them
+    assert_eq!(
+        queue.announce(&jobs).await.unwrap(),
+        vec![Announced::Confirmed; 20]
+    );
+    let polls = queue.consume(Class::Poll, 20).take(20).collect::<Vec<_>>();
+    for delivery in timeout(SOON, polls).await.unwrap() {
+        assert!(jobs.contains(delivery.message.as_ref().unwrap()));
+        delivery.ack.ack().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b113_a_message_that_is_given_back_again_and_again_is_worked_or_dead_with_its_reason() {
+    for limit in [3, 1_000] {
+        let prefix = format!("t{}", Uuid::now_v7().simple());
+        let _foreign = with_a_delivery_limit(&prefix, limit).await;
+        let queue = amqp(&foreign_url(), &prefix).await;
+        let wanted = [job(Class::Poll)];
+        queue.announce(&wanted).await.unwrap();
+        let mut polls = queue.consume(Class::Poll, 1);
+        let mut given_back = 0;
+        while given_back < 21 {
+            let Ok(Some(delivery)) = timeout(Duration::from_secs(2), polls.next()).await else {
+                break;
+            };
+            delivery.ack.requeue().await;
+            given_back += 1;
+        }
+        if limit == 3 {
+            let dead = queue.list_dead(10).await.unwrap();
+            assert_eq!(dead.len(), 1, "given back {given_back} times");
+            assert_eq!(dead[0].reason, "broker: delivery_limit");
+            assert!(dead[0].from.ends_with("poll"));
+            queue.announce(&wanted).await.unwrap();
+        } else {
+            assert_eq!(given_back, 21);
+        }
+        let delivery = timeout(SOON, polls.next()).await.unwrap().unwrap();
+        assert_eq!(delivery.message.as_ref(), Ok(&wanted[0]));
+        delivery.ack.ack().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

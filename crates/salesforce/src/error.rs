@@ -4,11 +4,24 @@
 //! to do about it is read from the table in `verdict.rs`, and nowhere else. Texts are bounded and free of secrets
 //! from the moment they enter (`text.rs`).
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+mod refusal;
+mod ways;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use nightshift_domain::StepError;
 
-use crate::{counter::CallKind, hosts::HostFault, oauth::KeyFault, session::TokenError, text};
+use crate::{
+    bounds::{HEADER_BYTES, HEADER_FIELDS},
+    counter::CallKind,
+    hosts::HostFault,
+    oauth::KeyFault,
+    session::TokenError,
+    text,
+};
+
+pub use refusal::{Refusal, Speaker};
+pub use ways::{Broken, Expected, Waited, XmlFault};
 
 /// A call that did not bring its answer.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +72,12 @@ pub enum SalesforceError {
         call: CallKind,
         /// In bytes.
         limit: u64,
+    },
+    /// More headers than [`crate::bounds::HEADER_FIELDS`], or larger than [`crate::bounds::HEADER_BYTES`].
+    #[error("{call}: the answer's headers are larger than {HEADER_BYTES} bytes or more than {HEADER_FIELDS}")]
+    HeadersTooLarge {
+        /// The call.
+        call: CallKind,
     },
     /// No well-formed answer.
     #[error("{call}: the answer cannot be read: {fault}")]
@@ -163,262 +182,6 @@ pub enum SalesforceError {
     },
 }
 
-/// What was waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Waited {
-    /// A connection.
-    Connect,
-    /// The answer's head.
-    FirstByte,
-    /// The next bytes of a body.
-    Idle,
-    /// The whole answer.
-    Whole,
-}
-
-impl fmt::Display for Waited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "the connection",
-            Self::FirstByte => "the beginning of the answer",
-            Self::Idle => "the next bytes of the answer",
-            Self::Whole => "the whole answer",
-        })
-    }
-}
-
-/// In which way the network failed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Broken {
-    /// The name is not known: for days it means a deleted sandbox or a renamed domain.
-    Dns,
-    /// Our resolver does not answer.
-    Resolver,
-    /// Nobody accepts the connection.
-    Connect,
-    /// No secure connection.
-    Tls,
-    /// The certificate's authority is not trusted here.
-    UnknownAuthority,
-    /// The certificate's time is over, or has not come.
-    CertificateExpired,
-    /// The certificate is another host's.
-    CertificateName,
-    /// Our proxy does not accept the connection.
-    ProxyUnreachable,
-    /// Our proxy wants to know who we are.
-    ProxyAuthorization,
-    /// Our proxy does not let us through, or could not get through itself.
-    ProxyRefused,
-    /// The connection or its compressed stream ended in the middle.
-    Cut,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Dns => "the host's name is not known",
-            Self::Resolver => "our resolver does not answer",
-            Self::Connect => "no connection",
-            Self::Tls => "no secure connection",
-            Self::UnknownAuthority => "the certificate's authority is not trusted here",
-            Self::CertificateExpired => "the certificate's time is over or has not come",
-            Self::CertificateName => "the certificate is another host's",
-            Self::ProxyUnreachable => "our proxy cannot be reached",
-            Self::ProxyAuthorization => "our proxy wants a user and a password that it knows",
-            Self::ProxyRefused => "our proxy makes no connection to the host",
-            Self::Cut => "the connection broke off",
-        })
-    }
-}
-
-/// What a call answers when all is well.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Expected {
-    /// A JSON document of the known shape.
-    Json,
-    /// A SOAP envelope with the call's response.
-    Soap,
-    /// No redirect: credentials are not carried elsewhere.
-    NoRedirect,
-    /// An id of the retrieve.
-    AsyncId,
-    /// A known status of a retrieve.
-    Status,
-    /// An organization id.
-    OrganizationId,
-    /// An address of one of Salesforce's hosts.
-    InstanceUrl,
-    /// The address of a query's next page, on the org's own host.
-    NextPage,
-    /// Rows of CSV, as many as announced.
-    Rows,
-    /// The id of a Bulk job.
-    BulkJob,
-    /// A known state of a Bulk job.
-    BulkState,
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Json => "a JSON document of the known shape",
-            Self::Soap => "a SOAP envelope with the call's response",
-            Self::NoRedirect => "an answer and no redirect",
-            Self::AsyncId => "the id of a retrieve",
-            Self::Status => "the status of a retrieve",
-            Self::OrganizationId => "an organization id",
-            Self::InstanceUrl => "the address of the org",
-            Self::NextPage => "a next page of the query on the org's own host",
-            Self::Rows => "rows of CSV, as many as announced",
-            Self::BulkJob => "the id of a Bulk job",
-            Self::BulkState => "the state of a Bulk job",
-        })
-    }
-}
-
-/// Why a text is no readable XML answer.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum XmlFault {
-    /// It ends before its root does.
-    #[error("it breaks off")]
-    Truncated,
-    /// Deeper than an answer can be.
-    #[error("it is nested too deeply")]
-    TooDeep,
-    /// One tag or text is larger than an answer's can be.
-    #[error("one element of it is too large")]
-    TooLarge,
-    /// More entries than a call can answer.
-    #[error("it has too many entries")]
-    TooMany,
-    /// A document type declaration: refused unread.
-    #[error("it has a document type declaration")]
-    Doctype,
-    /// An entity that XML does not predefine.
-    #[error("it has an unknown entity")]
-    Entity,
-    /// Not UTF-8, or with a character that XML forbids.
-    #[error("it is no UTF-8 text")]
-    Encoding,
-    /// Anything else.
-    #[error("{0}")]
-    Syntax(String),
-}
-
-/// Who refused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Speaker {
-    /// The OAuth token endpoint.
-    Token,
-    /// REST.
-    Rest,
-    /// A SOAP fault.
-    Soap,
-    /// The result of a retrieve, which failed as a whole.
-    Retrieve,
-    /// The state of a Bulk job, which failed as a whole.
-    Bulk,
-}
-
-/// Salesforce's no.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
-    /// The call.
-    pub call: CallKind,
-    /// Who said it.
-    pub speaker: Speaker,
-    /// HTTP status.
-    pub status: u16,
-    /// Salesforce's code without prefix, such as `INVALID_SESSION_ID`; empty when none came.
-    pub code: String,
-    /// Its words without the code, at most 4 KiB.
-    pub text: String,
-    /// A code inside the words of an `UNKNOWN_EXCEPTION`.
-    pub nested: Option<String>,
-    /// Salesforce's number of the event, such as `1346469402-20479`.
-    pub error_id: Option<String>,
-    /// Salesforce's number of the place in its code, such as `-673032061`: the same in every org with one fault.
-    pub stack: Option<String>,
-}
-
-impl Refusal {
-    /// From a code and words that were made fit to keep.
-    pub(crate) fn new(call: CallKind, speaker: Speaker, status: u16, code: &str, words: &str) -> Self {
-        let code = code.rsplit(':').next().unwrap_or(code).trim();
-        let words = words.trim();
-        let text = match words.strip_prefix(code).map(str::trim_start) {
-            Some(rest) if !code.is_empty() => rest.strip_prefix(':').map_or(words, str::trim_start),
-            _ => words,
-        };
-        let (error_id, stack) = error_id(text);
-        Self {
-            call,
-            speaker,
-            status,
-            code: text::cut(code, 100).to_owned(),
-            nested: (code == "UNKNOWN_EXCEPTION").then(|| nested_code(text)).flatten(),
-            text: text::cut(text, text::KEPT).to_owned(),
-            error_id,
-            stack,
-        }
-    }
-}
-
-impl Refusal {
-    /// Whether it is how a job ended, told by a good answer to a poll.
-    pub(crate) fn is_result(&self) -> bool {
-        matches!(self.speaker, Speaker::Retrieve | Speaker::Bulk)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = if self.code.is_empty() {
-            "no code"
-        } else {
-            &self.code
-        };
-        write!(
-            f,
-            "{}: refused with {code} (HTTP {}): {}",
-            self.call,
-            self.status,
-            text::cut(&self.text, 500)
-        )
-    }
-}
-
-/// `INSUFFICIENT_ACCESS: ...` inside an `UNKNOWN_EXCEPTION`.
-fn nested_code(text: &str) -> Option<String> {
-    let (word, _) = text.split_once(':')?;
-    let is_code = word.len() >= 5
-        && word.contains('_')
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    is_code.then(|| word.to_owned())
-}
-
-/// `1346469402-20479 (-673032061)`: the event's number and the stack's.
-fn error_id(text: &str) -> (Option<String>, Option<String>) {
-    let Some(at) = text.find("ErrorId") else {
-        return (None, None);
-    };
-    let digits_or_dash = |word: &&str| {
-        word.contains('-') && word.len() > 2 && word.bytes().all(|b| b.is_ascii_digit() || b == b'-')
-    };
-    let mut words = text[at..].split_whitespace();
-    let id = words.find(digits_or_dash).map(str::to_owned);
-    let stack = words
-        .next()
-        .and_then(|word| word.strip_prefix('('))
-        .and_then(|word| word.trim_end_matches('.').strip_suffix(')'))
-        .filter(|word| word.parse::<i64>().is_ok())
-        .map(str::to_owned);
-    (id, stack)
-}
-
 impl SalesforceError {
     /// The call that failed; `None` for a fault of the settings.
     pub fn call(&self) -> Option<CallKind> {
@@ -427,6 +190,7 @@ impl SalesforceError {
             | Self::Transport { call, .. }
             | Self::Page { call, .. }
             | Self::BodyTooLarge { call, .. }
+            | Self::HeadersTooLarge { call }
             | Self::Malformed { call, .. }
             | Self::Unexpected { call, .. }
             | Self::Host { call, .. }
@@ -540,55 +304,5 @@ impl From<TokenError> for SalesforceError {
 impl From<SalesforceError> for StepError {
     fn from(error: SalesforceError) -> Self {
         error.step_error()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn b17_error_id_and_stack_number_are_kept_apart() {
-        let words = "UNKNOWN_EXCEPTION: An unexpected error occurred. Please include this ErrorId if you contact \
-                     support: 1486965398-178195 (-1073734177)";
-        let refusal = Refusal::new(
-            CallKind::Retrieve,
-            Speaker::Retrieve,
-            200,
-            "UNKNOWN_EXCEPTION",
-            words,
-        );
-        assert_eq!(refusal.error_id.as_deref(), Some("1486965398-178195"));
-        assert_eq!(refusal.stack.as_deref(), Some("-1073734177"));
-        assert!(
-            refusal.text.starts_with("An unexpected error"),
-            "{}",
-            refusal.text
-        );
-        assert_eq!(refusal.nested, None);
-        let evidence = SalesforceError::Refused(Box::new(refusal)).evidence();
-        assert_eq!(evidence["stack"], "-1073734177");
-    }
-
-    #[test]
-    fn a_code_inside_an_unknown_exception_is_found() {
-        let words = "UNKNOWN_EXCEPTION: INSUFFICIENT_ACCESS: insufficient access rights on entity: X";
-        let refusal = Refusal::new(CallKind::Poll, Speaker::Soap, 500, "sf:UNKNOWN_EXCEPTION", words);
-        assert_eq!(refusal.code, "UNKNOWN_EXCEPTION");
-        assert_eq!(refusal.nested.as_deref(), Some("INSUFFICIENT_ACCESS"));
-    }
-
-    #[test]
-    fn evidence_stays_small_whatever_salesforce_says() {
-        let refusal = Refusal::new(
-            CallKind::List,
-            Speaker::Soap,
-            500,
-            &"C".repeat(9000),
-            &"x".repeat(100_000),
-        );
-        let error = SalesforceError::Refused(Box::new(refusal)).step_error();
-        let bytes: usize = error.evidence.iter().map(|(k, v)| k.len() + v.len()).sum();
-        assert!(bytes + error.message.len() < 4096, "{bytes}");
     }
 }

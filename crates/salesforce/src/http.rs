@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
+    bounds::{ERROR_BYTES, HEADER_BYTES, HEADER_FIELDS},
     counter::{CallCounter, CallKind},
     error::{Broken, Expected, SalesforceError, Waited},
     network::{self, Proxy},
@@ -22,9 +23,6 @@ use crate::{
 
 /// 2^20 bytes.
 pub const MIB: u64 = 1 << 20;
-
-/// Longest part of an error's body that is read, in bytes.
-const ERROR_BODY: usize = 64 << 10;
 
 /// How the process speaks HTTP.
 #[derive(Clone, Debug)]
@@ -201,6 +199,14 @@ impl Http {
             },
             began,
         );
+        let bytes: usize = response
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if bytes > HEADER_BYTES || response.headers().len() > HEADER_FIELDS {
+            return Err(SalesforceError::HeadersTooLarge { call });
+        }
         let incoming = Incoming::new(call, response, limit, self.settings.idle_timeout, deadline);
         // of a plain request; through a tunnel it ends the connection
         if incoming.status == 407 {
@@ -363,10 +369,10 @@ impl Body {
     /// The beginning of an error's body: what is beyond, or does not come, is not missed.
     pub(crate) async fn head(&mut self) -> Vec<u8> {
         let mut head = Vec::new();
-        while head.len() < ERROR_BODY
+        while head.len() < ERROR_BYTES
             && let Ok(Some(piece)) = self.next().await
         {
-            head.extend_from_slice(&piece[..piece.len().min(ERROR_BODY - head.len())]);
+            head.extend_from_slice(&piece[..piece.len().min(ERROR_BYTES - head.len())]);
         }
         head
     }
@@ -398,6 +404,9 @@ fn transport(call: CallKind, error: reqwest::Error, limit: Duration) -> Salesfor
             Waited::Idle
         };
         return SalesforceError::Timeout { call, waited, limit };
+    }
+    if lower.contains("head is too large") {
+        return SalesforceError::HeadersTooLarge { call };
     }
     let broken = if error.is_connect() {
         network::broken(&error, &lower)

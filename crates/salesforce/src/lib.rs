@@ -5,6 +5,7 @@
 //! for others. Where tokens are kept and who may refresh them is left to `connections` (through
 //! [`TokenSource`]); what is asked for, and what is done with an answer, to `sync`; the zip's bytes to `archive`.
 
+pub mod bounds;
 mod bulk;
 mod client;
 mod counter;
@@ -17,6 +18,7 @@ mod oauth;
 pub mod operations;
 mod reach;
 mod read;
+mod recorded;
 mod rest;
 mod retrieve;
 mod session;
@@ -43,7 +45,8 @@ pub use oauth::{
     authorize_url,
 };
 pub use operations::{Api, PathName};
-pub use read::{READ_RECORD_BYTES, ReadRequest, Reading, Record};
+pub use read::{ReadRequest, Reading, Record};
+pub use recorded::Recorded;
 pub use rest::{
     ApiUsage, Bundle, BundleWay, DEPENDENCIES_A_QUERY, Describe, Described, DescribedType, Identity, Limit,
     Limits, Organization, QueryKind, Records, Sobject, SobjectField, SobjectSummary, SubAnswer, SubRequest,

@@ -4,13 +4,11 @@
 //! memory together. Wrong names, missing dates and types are left to `metadata`, which knows the types.
 
 use crate::{
+    bounds::LISTED,
     error::{SalesforceError, XmlFault},
     soap::{Envelope, Fields, Part},
     version::ApiVersion,
 };
-
-/// Most entries of one answer: beyond it the answer is no honest listing.
-const ENTRIES: u64 = 2_000_000;
 
 /// One of up to three questions of a listMetadata call.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -107,7 +105,7 @@ impl Listing {
             let fields = self.envelope.fields().await?;
             if name == "result" {
                 self.seen += 1;
-                if self.seen > ENTRIES {
+                if self.seen > LISTED {
                     return Err(SalesforceError::Malformed {
                         call: crate::CallKind::List,
                         fault: XmlFault::TooMany,

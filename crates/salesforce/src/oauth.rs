@@ -130,6 +130,18 @@ impl TokenAnswer {
     pub fn is_jwt(&self) -> bool {
         is_jwt(&self.access_token)
     }
+
+    /// The answer, if an org may be connected with it: an access token that SOAP takes, of a host that may have it.
+    pub fn usable(self, hosts: &HostPolicy) -> Result<Self, SalesforceError> {
+        if self.is_jwt() {
+            return Err(SalesforceError::JwtToken);
+        }
+        let call = CallKind::Token;
+        hosts
+            .check(&self.instance_url)
+            .map_err(|fault| SalesforceError::Host { call, fault })?;
+        Ok(self)
+    }
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@
 
 use crate::{
     error::SalesforceError,
-    soap::{ELEMENT_BYTES, Envelope, Nil, Part, Subtree},
+    soap::{Envelope, Nil, Part, Subtree},
 };
 
 /// Most names of one call.
@@ -49,9 +49,6 @@ impl<'n> ReadRequest<'n> {
             .collect()
     }
 }
-
-/// Largest record, in bytes of its XML.
-pub const READ_RECORD_BYTES: usize = ELEMENT_BYTES;
 
 /// One member.
 #[derive(Clone, PartialEq, Eq, Debug)]

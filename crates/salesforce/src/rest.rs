@@ -22,8 +22,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::{
+    bounds::{TYPE_NAME_BYTES, TYPES},
     counter::CallKind,
-    error::{Refusal, SalesforceError, Speaker},
+    error::{Refusal, SalesforceError, Speaker, XmlFault},
     http::Incoming,
     soap::{Envelope, Fields, Part},
     text,
@@ -172,6 +173,7 @@ pub(crate) fn describe_arguments(version: ApiVersion) -> Vec<Part> {
     vec![Part::leaf("asOfVersion", version.to_string())]
 }
 
+/// Reads the answer of describeMetadata.
 pub(crate) async fn read_describe(mut envelope: Envelope) -> Result<Describe, SalesforceError> {
     envelope.enter("describeMetadataResponse").await?;
     let mut describe = Describe {
@@ -185,6 +187,12 @@ pub(crate) async fn read_describe(mut envelope: Envelope) -> Result<Describe, Sa
         }
         while let Some((name, _)) = envelope.child().await? {
             match name.as_str() {
+                "metadataObjects" if describe.types.len() == TYPES => {
+                    return Err(SalesforceError::Malformed {
+                        call: CallKind::Describe,
+                        fault: XmlFault::TooMany,
+                    });
+                }
                 "metadataObjects" => describe.types.extend(described(envelope.fields().await?)),
                 "organizationNamespace" => {
                     describe.namespace =
@@ -200,13 +208,15 @@ pub(crate) async fn read_describe(mut envelope: Envelope) -> Result<Describe, Sa
     Ok(describe)
 }
 
-/// A type without a name is nothing that could be asked for.
+/// A type without a name, or with one that no type has, is nothing that could be asked for.
 fn described(mut fields: Fields) -> Option<DescribedType> {
     let yes = |name| fields.get(name) == Some("true");
     let (in_folder, meta_file) = (yes("inFolder"), yes("metaFile"));
     let children = fields.all("childXmlNames").map(str::to_owned).collect();
     Some(DescribedType {
-        name: fields.take("xmlName")?,
+        name: fields
+            .take("xmlName")
+            .filter(|name| name.len() <= TYPE_NAME_BYTES)?,
         directory: fields.take("directoryName").unwrap_or_default(),
         suffix: fields.take("suffix"),
         in_folder,

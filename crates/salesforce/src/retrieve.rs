@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::{
+    bounds::FILES,
     counter::CallKind,
     error::{Expected, Refusal, SalesforceError, Speaker, XmlFault},
     listing::RawListing,
@@ -13,9 +14,6 @@ use crate::{
     text,
     version::ApiVersion,
 };
-
-/// Most entries of `fileProperties` and `messages` that an answer may have: twice Salesforce's own limit of files.
-pub(crate) const ENTRIES: usize = 20_002;
 
 /// Salesforce's id of a running retrieve (`09S...`). Store it before the first poll.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -191,9 +189,9 @@ impl Parts {
                     envelope.text().await?;
                 }
             }
-            if self.file_count > ENTRIES || self.messages.len() > ENTRIES {
+            if self.file_count > FILES || self.messages.len() > FILES {
                 return Err(SalesforceError::Malformed {
-                    call: CallKind::Zip,
+                    call: envelope.call(),
                     fault: XmlFault::TooMany,
                 });
             }

@@ -22,18 +22,16 @@ use tokio_util::io::StreamReader;
 use self::metered::Metered;
 pub(crate) use self::{
     metered::Slot,
-    subtree::{ELEMENT_BYTES, Subtree},
+    subtree::Subtree,
     write::{Part, request},
 };
 use crate::{
+    bounds::{EVENT_BYTES, LEAVES, LEVELS},
     counter::CallKind,
     error::{Expected, Refusal, SalesforceError, Speaker, XmlFault},
     http::{Body, Incoming},
     text,
 };
-
-/// Deepest element of an answer: envelope, body, response, result, entry, field, and room for what is skipped.
-const DEPTH: usize = 64;
 
 /// Pieces of the zip's text are gathered to this size, in bytes.
 const RAW_PIECE: usize = 64 << 10;
@@ -47,6 +45,8 @@ pub(crate) struct Envelope {
     reader: Reader<Metered<Source>>,
     buffer: Vec<u8>,
     depth: usize,
+    /// The root has begun: there is no second one.
+    rooted: bool,
     /// An empty element was handed out as opened: its close comes next.
     closing: bool,
     /// What the body's stream could not say through `io::Error`.
@@ -110,15 +110,21 @@ impl Envelope {
             reader,
             buffer: Vec::new(),
             depth: 0,
+            rooted: false,
             closing: false,
             slot,
         }
     }
 
-    #[cfg(test)]
+    /// Of a body that is here already.
     pub(crate) fn of_pieces(call: CallKind, pieces: Vec<Bytes>) -> Self {
         let pieces = stream::iter(pieces.into_iter().filter(|piece| !piece.is_empty()).map(Ok)).boxed();
         Self::read(call, 200, pieces, Slot::default())
+    }
+
+    /// Of which call it is the answer.
+    pub(crate) fn call(&self) -> CallKind {
+        self.call
     }
 
     fn malformed(&self, fault: XmlFault) -> SalesforceError {
@@ -184,6 +190,9 @@ impl Envelope {
                 Event::Eof => return Ok(Piece::End),
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) => continue,
             };
+            if self.depth == 0 && std::mem::replace(&mut self.rooted, true) {
+                return Err(self.malformed(XmlFault::Syntax("a second root element".to_owned())));
+            }
             let piece = Piece::Open {
                 name: start.local_name().as_ref().to_owned(),
                 attributes: start.attributes_raw().trim().to_owned(),
@@ -191,7 +200,7 @@ impl Envelope {
             };
             self.depth += 1;
             self.closing = empty;
-            if self.depth > DEPTH {
+            if self.depth > LEVELS {
                 return Err(self.malformed(XmlFault::TooDeep));
             }
             return Ok(piece);
@@ -231,7 +240,7 @@ impl Envelope {
                 Piece::Open { .. } => inside += 1,
                 Piece::Text(text) if inside == 0 => {
                     all.push_str(&text);
-                    if all.len() > metered::EVENT_BYTES {
+                    if all.len() > EVENT_BYTES {
                         return Err(self.malformed(XmlFault::TooLarge));
                     }
                 }
@@ -250,7 +259,7 @@ impl Envelope {
             if !value.is_empty() {
                 fields.0.push((name, value));
             }
-            if fields.0.len() > 10_000 {
+            if fields.0.len() > LEAVES {
                 return Err(self.malformed(XmlFault::TooMany));
             }
         }

@@ -250,6 +250,7 @@ impl SalesforceError {
             Self::SessionNotUsable(_) => "session_not_usable",
             Self::WrongHost(_) => "wrong_host",
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::HeadersTooLarge { .. } => "headers_too_large",
             Self::Malformed { .. } => "malformed",
             Self::Unexpected { .. } => "unexpected",
             Self::Base64Invalid { .. } => "base64_invalid",

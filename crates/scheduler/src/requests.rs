@@ -71,7 +71,7 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
 }
 
 async fn serve(parts: &SchedulerParts, delivery: &mut RequestDelivery) -> Verdict {
-    let request = match RequestMessage::decode(&delivery.body) {
+    let request = match delivery.read() {
         Ok(request) => request,
         Err(error) => return Verdict::Dead(error.to_string()),
     };

@@ -3,7 +3,7 @@
 //! Salesforce hands the zip over once, so nothing here can simply be tried again: a worker that died, a zip that is
 //! gone or broken go back to `retrieve` for the same part. How it becomes staged rows is told in `ingest/stage.rs`.
 
-pub(crate) mod read;
+mod read;
 mod stage;
 
 use std::{collections::HashSet, time::Duration};
@@ -18,6 +18,7 @@ use nightshift_metadata::{Described, DescribedType, read_message};
 use nightshift_salesforce::{CallCounter, RetrieveMessage, SalesforceError, ZipAnswer, ZipDownload};
 use nightshift_store::staging::{Member, Role};
 
+pub use self::read::{Item, read};
 use self::stage::left_out;
 pub(crate) use self::stage::stage;
 pub use self::stage::{InParts, StageError, StagedZip, stage_zip};
@@ -115,11 +116,10 @@ async fn ingest(
         stage_zip(reader, described.clone(), &in_parts, &mut cx.staging).await?;
     tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_bytes_total", value = bytes);
     tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_components_total", value = got.len() as u64);
-    let later = match (end.wait().await, read) {
-        (Ok((_, messages)), Ok(())) => messages,
-        // the answer's own error is the cause; the reader's is its echo
-        (Err(error), _) => return broken_answer(part, error),
-        (_, Err(error)) => return broken_zip(part, &error),
+    let later = match whole(end.wait().await, read) {
+        Ok((_, messages)) => messages,
+        Err(Broken::Answer(error)) => return broken_answer(part, error),
+        Err(Broken::Zip(fault)) => return again(part, failure_of(&fault), &fault.to_string()),
     };
     let messages: Vec<RetrieveMessage> = messages.into_iter().chain(later).collect();
     stage_culprits(cx, &part).await?;
@@ -209,12 +209,32 @@ fn broken_answer(part: BatchPart, error: SalesforceError) -> Result<Outcome, Tro
     }
 }
 
-fn broken_zip(part: BatchPart, error: &ArchiveError) -> Result<Outcome, Trouble> {
-    let code = error
+/// Whose fault it is that a zip did not come whole.
+#[derive(Debug)]
+pub enum Broken {
+    /// The answer's: its network, its envelope, its base64.
+    Answer(SalesforceError),
+    /// The zip's own.
+    Zip(ArchiveError),
+}
+
+/// What an answer says beside its zip, once both were whole. A fault of the zip is the cause: the rest of the answer is
+/// not read any more then. A reader whose stream failed under it only repeats what the answer knows better.
+pub fn whole<T>(end: Result<T, SalesforceError>, read: Result<(), ArchiveError>) -> Result<T, Broken> {
+    match (end, read) {
+        (_, Err(fault)) if fault.code().is_some() => Err(Broken::Zip(fault)),
+        (Err(error), _) => Err(Broken::Answer(error)),
+        (_, Err(fault)) => Err(Broken::Zip(fault)),
+        (Ok(said), Ok(())) => Ok(said),
+    }
+}
+
+/// What a sync fails with when the zip stays as it is. A stream that failed without a word of its own broke off.
+pub fn failure_of(fault: &ArchiveError) -> FailureCode {
+    fault
         .code()
         .and_then(|code| code.parse().ok())
-        .unwrap_or(FailureCode::ArchiveTruncated);
-    again(part, code, &error.to_string())
+        .unwrap_or(FailureCode::ArchiveTruncated)
 }
 
 /// The types of this part that our registry does not know.

@@ -15,7 +15,7 @@ use nightshift_store::{dictionary::Parted, staging::compress};
 use crate::{
     context::{SyncContext, sync_of},
     finish::merged_job,
-    ingest::{read::Item, stage},
+    ingest::{Item, stage},
     payload::MergeJob,
     trouble::Trouble,
 };

@@ -50,6 +50,7 @@ pub(crate) fn read<'s, 'a, 'r>(
     limits: XmlLimits,
     scratch: &'s mut Scratch,
 ) -> Result<Form<'s, 'a, 'r>, MetadataError> {
+    refuse_too_many(bytes, limits)?;
     let mut tokens = Tokens::new(bytes, limits)?;
     let Scratch { form, moved } = scratch;
     form.clear();
@@ -154,4 +155,18 @@ pub(crate) fn read<'s, 'a, 'r>(
         pieces,
         children,
     })
+}
+
+/// Bytes of the smallest element: `<a/>`.
+const SMALLEST: usize = 4;
+
+/// Walks a file that has room for too many elements before anything of it is kept: what is kept for two million of
+/// them is twenty times such a file.
+fn refuse_too_many(bytes: &[u8], limits: XmlLimits) -> Result<(), MetadataError> {
+    if bytes.len() / SMALLEST <= limits.elements {
+        return Ok(());
+    }
+    let mut tokens = Tokens::new(bytes, limits)?;
+    while tokens.next()? != Token::End {}
+    Ok(())
 }

@@ -193,6 +193,21 @@ fn b13_where_three_types_were_asked_for_the_file_tells_or_the_entry_is_a_warning
 }
 
 #[test]
+fn a_name_that_no_index_can_hold_is_a_warning_and_the_longest_one_is_taken() {
+    let longest = "x".repeat(1_024);
+    assert!(corrected(&raw("ApexClass", &longest, ""), &["ApexClass"]).is_ok());
+    for (type_name, name, file) in [
+        ("ApexClass", "x".repeat(1_025), String::new()),
+        ("ApexClass", "A".to_owned(), "x".repeat(1_025)),
+        (&"T".repeat(256), "A".to_owned(), String::new()),
+    ] {
+        let fault = corrected(&raw(type_name, &name, &file), &["ApexClass"]).unwrap_err();
+        assert!(matches!(fault, ListingFault::TooLong { .. }), "{fault}");
+        assert!(fault.left_out().name.len() <= 100);
+    }
+}
+
+#[test]
 fn b43_the_listed_and_the_delivered_spelling_are_one_component() {
     let listed = entry(
         &raw(

@@ -4,6 +4,7 @@
 mod assembling;
 mod canonical_form;
 mod children;
+mod fixtures;
 mod hostile_xml;
 mod listings;
 mod names;

@@ -1,11 +1,14 @@
 //! Reads the sources and refuses what nobody knows, naming key, source and accepted form.
 
-use std::path::PathBuf;
+use std::{io::Read, path::PathBuf};
 
 use config::{Config, ConfigError as Inner, File, FileFormat, Map, Source, Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::Settings;
+use super::{
+    Settings,
+    limits::{self, FILE_BYTES_MAX},
+};
 
 /// Where values come from, in rising order of strength.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +52,36 @@ pub enum ConfigError {
     },
 }
 
+/// A file that has been read.
+#[derive(Clone, Debug)]
+pub struct FileText {
+    /// Its path, for people.
+    pub name: String,
+    /// TOML.
+    pub text: String,
+}
+
 /// Reads all sources.
 pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
+    let file = file_text(sources)?;
+    load_texts(file.as_ref(), &sources.variables, &sources.flags)
+}
+
+/// Reads sources of which the file, if any, is a text already.
+pub fn load_texts(
+    file: Option<&FileText>,
+    variables: &[(String, String)],
+    flags: &[(String, String)],
+) -> Result<Settings, ConfigError> {
     let mut builder = Config::builder();
-    if let Some(file) = file_source(sources)? {
-        refuse_unknown(&file.1, &file.0)?;
-        builder = builder.add_source(InFile(file.1));
+    if let Some(file) = file {
+        let values = toml(file)?;
+        refuse_unknown(&values, &file.name)?;
+        builder = builder.add_source(InFile(values));
     }
-    for pairs in [Pairs::variables(&sources.variables), Pairs::flags(&sources.flags)] {
-        for (key, origin, _) in &pairs.0 {
-            refuse_unknown_key(key, origin)?;
+    for pairs in [Pairs::variables(variables), Pairs::flags(flags)] {
+        for (key, origin, text) in &pairs.0 {
+            refuse_unknown_key(key, origin, text)?;
         }
         builder = builder.add_source(pairs);
     }
@@ -66,36 +89,68 @@ pub fn load(sources: &Sources) -> Result<Settings, ConfigError> {
         .build()
         .and_then(Config::try_deserialize)
         .map_err(|error| bad_value(&error))?;
-    check_ranges(&settings)?;
+    limits::check(&settings)?;
+    check_words(&settings)?;
     Ok(settings)
 }
 
-/// A file's name and what it says.
-type NamedValues = (String, Map<String, Value>);
-
-fn file_source(sources: &Sources) -> Result<Option<NamedValues>, ConfigError> {
+fn file_text(sources: &Sources) -> Result<Option<FileText>, ConfigError> {
     let (path, required) = match &sources.file {
         Some(path) => (path.clone(), true),
         None => (PathBuf::from("nightshift.toml"), false),
     };
     let name = path.display().to_string();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(None),
-        Err(error) => {
-            return Err(ConfigError::File {
-                file: name,
-                reason: error.to_string(),
-            });
-        }
-    };
-    let map = File::from_str(&text, FileFormat::Toml)
+    match std::fs::File::open(&path).and_then(read_bounded) {
+        Ok(text) => Ok(Some(FileText { name, text })),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(None),
+        Err(error) => Err(ConfigError::File {
+            file: name,
+            reason: format!("{error}; a TOML file is wanted, --config names another one"),
+        }),
+    }
+}
+
+/// One byte more than is allowed, so that whoever counts sees it.
+fn read_bounded(file: std::fs::File) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn toml(file: &FileText) -> Result<Map<String, Value>, ConfigError> {
+    if file.text.len() > FILE_BYTES_MAX {
+        return Err(ConfigError::File {
+            file: file.name.clone(),
+            reason: format!(
+                "it has more than {FILE_BYTES_MAX} bytes; a configuration is a few lines of TOML"
+            ),
+        });
+    }
+    File::from_str(&file.text, FileFormat::Toml)
         .collect()
+        .map(|values| from(&file.name, values))
         .map_err(|error| ConfigError::File {
-            file: name.clone(),
-            reason: error.to_string(),
-        })?;
-    Ok(Some((name, map)))
+            file: file.name.clone(),
+            reason: format!("{}; {REMEDY}", error.to_string().trim_end()),
+        })
+}
+
+/// Ends what a library says of a value or a file.
+const REMEDY: &str = "docs/settings.md has each key with an example";
+
+/// With the file's name on each value, for errors that are found later.
+fn from(name: &String, values: Map<String, Value>) -> Map<String, Value> {
+    let named = |value: Value| {
+        let kind = match value.kind {
+            ValueKind::Table(inside) => ValueKind::Table(from(name, inside)),
+            other => other,
+        };
+        Value::new(Some(name), kind)
+    };
+    values
+        .into_iter()
+        .map(|(key, value)| (key, named(value)))
+        .collect()
 }
 
 /// A file's values, already checked.
@@ -172,7 +227,7 @@ fn at<'a>(tree: &'a Json, key: &str) -> Option<&'a Json> {
     key.split('.').try_fold(tree, |node, part| node.get(part))
 }
 
-fn refuse_unknown_key(key: &str, origin: &str) -> Result<(), ConfigError> {
+fn refuse_unknown_key(key: &str, origin: &str, text: &str) -> Result<(), ConfigError> {
     let tree = known();
     let mut node = &tree;
     for part in key.split('.') {
@@ -187,7 +242,7 @@ fn refuse_unknown_key(key: &str, origin: &str) -> Result<(), ConfigError> {
             reason: format!("{origin} names a section; name one of its keys: {}", names(node)),
         });
     }
-    Ok(())
+    refuse_half_numbers(key, &ValueKind::String(text.to_owned()), node, origin)
 }
 
 fn refuse_unknown(map: &Map<String, Value>, file: &str) -> Result<(), ConfigError> {
@@ -203,11 +258,33 @@ fn refuse_unknown(map: &Map<String, Value>, file: &str) -> Result<(), ConfigErro
                 reason,
             });
         };
-        if let Some(key) = keys.keys().find(|key| node.get(key.as_str()).is_none()) {
-            return Err(unknown(&format!("{section}.{key}"), file, node));
+        for (key, value) in keys {
+            let whole = format!("{section}.{key}");
+            let default = node
+                .get(key.as_str())
+                .ok_or_else(|| unknown(&whole, file, node))?;
+            refuse_half_numbers(&whole, &value.kind, default, file)?;
         }
     }
     Ok(())
+}
+
+/// `config` would read 1.9 as 2 and `yes` as 1 where a whole number is wanted.
+fn refuse_half_numbers(key: &str, kind: &ValueKind, default: &Json, origin: &str) -> Result<(), ConfigError> {
+    let whole = default.is_u64();
+    let written = match kind {
+        ValueKind::Float(number) if whole => number.to_string(),
+        ValueKind::I64(number) if whole && *number < 0 => number.to_string(),
+        ValueKind::Boolean(word) if default.is_number() => word.to_string(),
+        ValueKind::String(text) if whole && text.parse::<u64>().is_err() => format!("{text:?}"),
+        ValueKind::String(text) if default.is_f64() && text.parse::<f64>().is_err() => format!("{text:?}"),
+        _ => return Ok(()),
+    };
+    let wanted = if whole { "a whole number" } else { "a number" };
+    Err(ConfigError::BadValue {
+        key: key.to_owned(),
+        reason: format!("{written} in {origin} is not {wanted}, such as {default}"),
+    })
 }
 
 fn unknown(key: &str, source: &str, node: &Json) -> ConfigError {
@@ -237,74 +314,14 @@ fn bad_value(error: &Inner) -> ConfigError {
         .iter()
         .any(|(section, name)| key == format!("{section}.{name}"));
     let reason = if secret {
-        "it cannot be read (the value is not shown)".to_owned()
+        format!("it cannot be read (the value is not shown); {REMEDY}")
     } else {
-        text
+        format!("{text}; {REMEDY}")
     };
     ConfigError::BadValue { key, reason }
 }
 
-fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
-    let month = 30 * 24 * 3_600;
-    let seconds = [
-        ("jobs.lease_seconds", settings.jobs.lease_seconds),
-        ("jobs.backoff_max_seconds", settings.jobs.backoff_max_seconds),
-        ("sync.poll_deadline_seconds", settings.sync.poll_deadline_seconds),
-        ("sync.patience_seconds", settings.sync.patience_seconds),
-        (
-            "politeness.circuit_window_seconds",
-            settings.politeness.circuit_window_seconds,
-        ),
-        (
-            "politeness.circuit_open_seconds",
-            settings.politeness.circuit_open_seconds,
-        ),
-        (
-            "politeness.circuit_open_max_seconds",
-            settings.politeness.circuit_open_max_seconds,
-        ),
-    ];
-    let counts = [
-        ("jobs.max_attempts", u64::from(settings.jobs.max_attempts)),
-        ("jobs.max_deaths", u64::from(settings.jobs.max_deaths)),
-        ("jobs.sweep_millis", settings.jobs.sweep_millis),
-        (
-            "politeness.circuit_failures",
-            u64::from(settings.politeness.circuit_failures),
-        ),
-        (
-            "politeness.retries_min",
-            u64::from(settings.politeness.retries_min),
-        ),
-        ("jobs.calls_per_org", u64::from(settings.jobs.calls_per_org)),
-        ("jobs.ledger_days", u64::from(settings.jobs.ledger_days)),
-        (
-            "database.max_connections",
-            u64::from(settings.database.max_connections),
-        ),
-        ("sync.batch_files", u64::from(settings.sync.batch_files)),
-    ];
-    for (key, value) in seconds {
-        if !(1..=month).contains(&value) {
-            return Err(range(key, value, "1 to 2592000 seconds (30 days)"));
-        }
-    }
-    for (key, value) in counts {
-        if value == 0 {
-            return Err(range(key, value, "at least 1"));
-        }
-    }
-    let politeness = &settings.politeness;
-    for (key, value, least) in [
-        ("politeness.day_left_percent", politeness.day_left_percent, 0),
-        ("politeness.night_percent", politeness.night_percent, 1),
-        ("politeness.retry_percent", politeness.retry_percent, 0),
-        ("politeness.circuit_percent", politeness.circuit_percent, 1),
-    ] {
-        if !(least..=100).contains(&value) {
-            return Err(range(key, u64::from(value), &format!("{least} to 100 percent")));
-        }
-    }
+fn check_words(settings: &Settings) -> Result<(), ConfigError> {
     if let Some(class) = settings
         .worker
         .classes
@@ -335,13 +352,6 @@ fn check_ranges(settings: &Settings) -> Result<(), ConfigError> {
         });
     }
     Ok(())
-}
-
-fn range(key: &str, value: u64, accepted: &str) -> ConfigError {
-    ConfigError::BadValue {
-        key: key.to_owned(),
-        reason: format!("{value} is out of range; accepted: {accepted}"),
-    }
 }
 
 #[cfg(test)]
@@ -437,9 +447,10 @@ mod tests {
         for (text, wanted) in [
             ("[jobs]\nlease_seconds = \"soon\"", "jobs.lease_seconds"),
             ("[jobs]\nlease_seconds = 0", "1 to 2592000 seconds"),
-            ("[jobs]\nmax_attempts = 0", "at least 1"),
+            ("[jobs]\nmax_attempts = 0", "1 to 1000"),
+            ("[jobs]\nlease_seconds = 1.9", "a whole number"),
             ("[politeness]\nnight_percent = 101", "politeness.night_percent"),
-            ("[politeness]\nnight_percent = 0", "1 to 100 percent"),
+            ("[politeness]\nnight_percent = 0", "1 to 100"),
             ("jobs = 3", "section [jobs]"),
             ("[http]\nlisten = \"here\"", "0.0.0.0:9090"),
             ("[worker]\nclasses = [\"fast\"]", "control, poll, ingest"),

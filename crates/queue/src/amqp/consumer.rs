@@ -16,6 +16,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
+use nightshift_domain::Traceparent;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,7 @@ pub(super) struct Incoming {
     redelivered: bool,
     message_id: Option<String>,
     traceparent: Option<String>,
+    headers: usize,
     held: Held,
 }
 
@@ -124,7 +126,9 @@ fn incoming(post: &Post, queue: &str, delivery: lapin::message::Delivery, from: 
     let traceparent = properties
         .headers()
         .as_ref()
-        .and_then(|table| text(table, TRACEPARENT));
+        .and_then(|table| text(table, TRACEPARENT))
+        // a foreign client may write anything there, and it becomes part of a row
+        .filter(|trace| trace.parse::<Traceparent>().is_ok());
     let body = Bytes::from(delivery.data);
     Incoming {
         redelivered: delivery.redelivered,
@@ -140,6 +144,10 @@ fn incoming(post: &Post, queue: &str, delivery: lapin::message::Delivery, from: 
         },
         body,
         traceparent,
+        headers: properties
+            .headers()
+            .as_ref()
+            .map_or(0, |table| table.inner().len()),
     }
 }
 
@@ -167,6 +175,7 @@ pub(super) fn request(incoming: Incoming) -> RequestDelivery {
         message_id: incoming.message_id,
         redelivered: incoming.redelivered,
         traceparent: incoming.traceparent,
+        headers: incoming.headers,
         ack: incoming.held.into_ack(),
     }
 }

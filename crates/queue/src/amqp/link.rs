@@ -124,8 +124,8 @@ async fn connect(side: Side, url: &SecretString, names: &Names) -> Result<Live, 
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let build = async {
         let connection = Connection::connect(url.expose_secret(), properties).await?;
+        declare(&connection, names).await?;
         let channel = connection.create_channel().await?;
-        declare(&channel, names).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok::<_, lapin::Error>(Live {
             connection,

@@ -4,7 +4,7 @@
 
 use domain::Class;
 use lapin::{
-    Channel, ExchangeKind,
+    Channel, Connection, ErrorKind, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, LongString},
 };
@@ -42,19 +42,20 @@ impl Names {
     }
 }
 
-/// Declares all of it.
-pub(super) async fn declare(channel: &Channel, names: &Names) -> lapin::Result<()> {
+/// Declares all of it. A queue that stands there with other arguments is used as it is.
+pub(super) async fn declare(connection: &Connection, names: &Names) -> lapin::Result<()> {
+    let channel = &connection.create_channel().await?;
     exchange(channel, &names.dead, ExchangeKind::Fanout).await?;
-    queue(channel, &names.dead, FieldTable::default()).await?;
+    queue(connection, &names.dead, FieldTable::default()).await?;
     bind(channel, &names.dead, &names.dead, "").await?;
     exchange(channel, &names.jobs, ExchangeKind::Topic).await?;
     for class in Class::ALL {
         let name = names.of_class(class);
-        queue(channel, &name, dead_letters_to(&names.dead)).await?;
+        queue(connection, &name, dead_letters_to(&names.dead)).await?;
         bind(channel, &name, &names.jobs, class.as_str()).await?;
     }
     exchange(channel, &names.requests, ExchangeKind::Fanout).await?;
-    queue(channel, &names.requests, dead_letters_to(&names.dead)).await?;
+    queue(connection, &names.requests, dead_letters_to(&names.dead)).await?;
     bind(channel, &names.requests, &names.requests, "").await?;
     exchange(channel, &names.events, ExchangeKind::Topic).await
 }
@@ -76,16 +77,32 @@ async fn exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> lapin::R
         .await
 }
 
-async fn queue(channel: &Channel, name: &str, mut arguments: FieldTable) -> lapin::Result<()> {
+/// The broker's answer to a declaration with other arguments than the queue has.
+const PRECONDITION_FAILED: u16 = 406;
+
+/// On a channel of its own, which a refusal closes.
+async fn queue(connection: &Connection, name: &str, mut arguments: FieldTable) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
     let options = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
     };
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    channel
-        .queue_declare(name.into(), options, arguments)
-        .await
-        .map(|_| ())
+    match channel.queue_declare(name.into(), options, arguments).await {
+        Ok(_) => channel.close(200, "declared".into()).await,
+        Err(error) if is_refused(&error) => {
+            tracing::warn!(
+                queue = name,
+                "the queue {name} has other arguments than ours and is used as it is; set limits by a policy: {error}"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_refused(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED)
 }
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {

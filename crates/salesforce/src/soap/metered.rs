@@ -12,10 +12,7 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
-use crate::error::SalesforceError;
-
-/// Largest tag or text of an answer, in bytes; the zip's text is read past the parser.
-pub(super) const EVENT_BYTES: usize = 1 << 20;
+use crate::{bounds::EVENT_BYTES, error::SalesforceError};
 
 /// See the file's head.
 pub(super) struct Metered<R> {

@@ -5,11 +5,11 @@
 
 use quick_xml::escape::escape;
 
-use super::{Envelope, Piece, metered};
-use crate::error::{SalesforceError, XmlFault};
-
-/// Largest element that is taken out, in bytes.
-pub const ELEMENT_BYTES: usize = 8 * metered::EVENT_BYTES;
+use super::{Envelope, Piece};
+use crate::{
+    bounds::RECORD_BYTES,
+    error::{SalesforceError, XmlFault},
+};
 
 /// An element that was taken out.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Envelope {
                     None => break,
                 },
             }
-            if tree.xml.len() > ELEMENT_BYTES {
+            if tree.xml.len() > RECORD_BYTES {
                 return Err(self.malformed(XmlFault::TooLarge));
             }
         }

@@ -8,7 +8,8 @@ use nightshift_store::staging::compress;
 use tokio::sync::mpsc::Sender;
 
 /// What one file brings.
-pub(crate) enum Item {
+#[derive(Debug)]
+pub enum Item {
     /// Bytes to keep, once for each distinct content.
     Blob {
         /// BLAKE3 of the bytes.
@@ -28,9 +29,11 @@ const PARCEL_BYTES: u64 = 256 << 10;
 const ROW_BYTES: u64 = 256;
 
 /// Reads to the end, or to the first fault of the zip. Whoever receives may go away: then reading ends without a word.
-pub(crate) fn read(
+/// Call it on a blocking thread.
+pub fn read(
     source: impl Read,
     described: &Described,
+    limits: Limits,
     to: &Sender<Vec<Item>>,
 ) -> Result<(), ArchiveError> {
     let mut parcels = Parcels {
@@ -38,7 +41,7 @@ pub(crate) fn read(
         items: Vec::new(),
         weight: 0,
     };
-    match parcels.fill(source, described) {
+    match parcels.fill(source, described, limits) {
         Ok(()) | Err(Ended::NobodyTakesIt) => Ok(()),
         Err(Ended::Fault(fault)) => Err(fault),
     }
@@ -64,15 +67,15 @@ struct Parcels<'s> {
 }
 
 impl Parcels<'_> {
-    fn fill(&mut self, source: impl Read, described: &Described) -> Result<(), Ended> {
-        let read = self.files(source, described);
+    fn fill(&mut self, source: impl Read, described: &Described, limits: Limits) -> Result<(), Ended> {
+        let read = self.files(source, described, limits);
         // what stood before a fault is staged all the same
         self.send()?;
         read
     }
 
-    fn files(&mut self, source: impl Read, described: &Described) -> Result<(), Ended> {
-        let mut archive = ArchiveReader::new(source, Limits::default());
+    fn files(&mut self, source: impl Read, described: &Described, limits: Limits) -> Result<(), Ended> {
+        let mut archive = ArchiveReader::new(source, limits);
         let mut assembler = Assembler::new(described);
         let mut kept = HashSet::new();
         let mut bytes = Vec::new();

@@ -6,7 +6,7 @@
 use std::{collections::HashSet, io::Read};
 
 use domain::{ComponentKey, LeftOut, LeftOutReason};
-use nightshift_archive::ArchiveError;
+use nightshift_archive::{ArchiveError, Limits};
 use nightshift_domain as domain;
 use nightshift_metadata::{Assembled, Described, Member};
 use nightshift_store::{
@@ -71,7 +71,7 @@ pub async fn stage_zip(
     staging: &mut StagingWriter,
 ) -> Result<StagedZip, StageError> {
     let (send, mut parcels) = tokio::sync::mpsc::channel(WAITING);
-    let thread = tokio::task::spawn_blocking(move || read(zip, &described, &send));
+    let thread = tokio::task::spawn_blocking(move || read(zip, &described, Limits::default(), &send));
     let (mut got, mut bytes) = (HashSet::new(), 0);
     let mut staged = Ok(());
     'parcels: while let Some(parcel) = parcels.recv().await {

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deps-up deps-down bench fuzz real-org simulator-conformance
+.PHONY: help demo test lint fmt deps-up deps-down bench fuzz real-org simulator-conformance manifests-check
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 30
@@ -48,3 +48,7 @@ simulator-conformance: ## Judges the simulator by real clients (simple-salesforc
 	@tests/deps/install postgresql rabbitmq
 	cargo build --locked -p nightshift >&2
 	tests/deps/with conformance tests/simulator-conformance/run $(ARGS)
+
+manifests-check: ## Judges manifests, Dockerfile, alerts and dashboards by kustomize, schemas, hadolint, promtool and a private PostgreSQL (needs npm)
+	@tests/deps/install promtool venv postgresql rabbitmq
+	tests/manifests/check $(ARGS)

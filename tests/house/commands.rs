@@ -128,22 +128,55 @@ fn scripts_that_are_called_are_there_and_may_be_run() {
     }
 }
 
+/// What follows `nightshift` where it is called: the words of the subcommand.
+fn called(line: &str) -> Option<Vec<String>> {
+    let (_, rest) = line.rsplit_once("-- nightshift ").or_else(|| {
+        let rest = line.strip_prefix("nightshift ")?;
+        Some(("", rest))
+    })?;
+    let words = rest.split_whitespace();
+    let small = words.take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    Some(small.take(2).map(str::to_owned).collect())
+}
+
+/// Code inside of a page's sentences, each as one line.
+fn code_in_sentences(page: &str) -> Vec<String> {
+    let mut inside = false;
+    let sentences: Vec<_> = page
+        .lines()
+        .filter(|line| {
+            let fence = line.trim_start().starts_with("```");
+            inside ^= fence;
+            !inside && !fence
+        })
+        .collect();
+    let text = sentences.join(" ");
+    let spans = text.split('`').skip(1).step_by(2);
+    spans
+        .map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// The pages that tell operators what to type.
+fn pages_for_operators() -> Vec<String> {
+    let mut pages = vec![read("README.md"), read("docs/kubernetes.md")];
+    let runbooks = std::fs::read_dir(root().join("docs/runbooks")).expect("there are runbooks");
+    for entry in runbooks {
+        let path = entry.expect("the folder can be read").path();
+        pages.push(std::fs::read_to_string(path).expect("a page is text"));
+    }
+    pages
+}
+
 #[test]
-fn every_subcommand_that_the_readme_names_is_one() {
+fn every_subcommand_that_a_page_for_operators_names_is_one() {
     let program = env!("CARGO_BIN_EXE_nightshift");
     let mut asked = std::collections::BTreeSet::new();
-    for line in blocks(&read("README.md")) {
-        let Some(rest) = line.strip_prefix("nightshift ") else {
-            continue;
-        };
-        let words: Vec<&str> = rest
-            .split_whitespace()
-            .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
-            .take(2)
-            .collect();
-        asked.insert(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    for page in pages_for_operators() {
+        let lines = blocks(&page).into_iter().chain(code_in_sentences(&page));
+        asked.extend(lines.filter_map(|line| called(&line)));
     }
-    assert!(asked.len() > 8, "the README shows {} commands only", asked.len());
+    assert!(asked.len() > 12, "the pages show {} commands only", asked.len());
     for words in asked {
         let help = std::process::Command::new(program)
             .args(&words)

@@ -73,19 +73,22 @@ pub fn swept() {
     tracing::info!(target: "nightshift::metric", counter = "nightshift_sweeps_total", value = 1_u64);
 }
 
-/// How many jobs there are, by class and state.
+/// How many jobs there are, by class and state. A class without jobs is told too: a gauge keeps what it was last told.
 pub fn counted(counts: &[ClassCount]) {
-    for count in counts {
-        let class = count.class.as_str();
+    for class in domain::Class::ALL {
+        let found = counts.iter().find(|count| count.class == class);
+        let of = |field: fn(&ClassCount) -> i64| found.map_or(0, field);
+        let word = class.as_str();
         for (state, jobs) in [
-            ("due", count.due),
-            ("waiting", count.waiting),
-            ("claimed", count.claimed),
-            ("dead", count.dead),
+            ("due", of(|count| count.due)),
+            ("waiting", of(|count| count.waiting)),
+            ("claimed", of(|count| count.claimed)),
+            ("dead", of(|count| count.dead)),
         ] {
-            tracing::info!(target: "nightshift::metric", gauge = "nightshift_jobs", class, state, value = jobs);
+            tracing::info!(target: "nightshift::metric", gauge = "nightshift_jobs", class = word, state, value = jobs);
         }
-        tracing::info!(target: "nightshift::metric", gauge = "nightshift_oldest_due_seconds", class, value = count.oldest_due_seconds);
+        let oldest = found.map_or_else(Default::default, |count| count.oldest_due_seconds);
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_oldest_due_seconds", class = word, value = oldest);
     }
 }
 

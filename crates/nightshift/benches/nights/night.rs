@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use nightshift_simulator::{OrgSpec, SimulatorSettings};
+use nightshift_simulator::{OrgLimits, OrgSpec, SimulatorSettings};
 
 use crate::{
     harness::Fleet,
@@ -47,7 +47,12 @@ pub enum Kind {
 }
 
 impl Site {
-    pub async fn with(org: OrgSpec) -> Self {
+    pub async fn with(mut org: OrgSpec) -> Self {
+        // many nights pass here in one: their calls together must stay below one night's share
+        org.limits = Some(OrgLimits {
+            daily_requests: 1_000_000,
+            ..OrgLimits::default()
+        });
         let wire = Wire::new().await;
         let simulator = SimulatorSettings {
             public_url: Some(format!("http://{}", wire.address)),

@@ -215,7 +215,7 @@ async fn read(mut rows: BulkRows) -> Result<Vec<Vec<String>>, SalesforceError> {
 }
 
 #[tokio::test]
-async fn csv_is_read_with_its_quotes_line_ends_and_nul_bytes() {
+async fn b77_csv_is_read_with_its_quotes_line_ends_and_nul_bytes() {
     let text = "\"Id\",\"Na\"\"me\"\r\n\"1\",\"a,\n\"\"b\"\"\"\n2,\"x\0y\"\n\"3\",\n";
     for cut in 0..text.len() {
         let pieces = [&text.as_bytes()[..cut], &text.as_bytes()[cut..]]
@@ -295,6 +295,17 @@ async fn a_job_without_rows_ends_well() {
     for _ in 0..2 {
         let rows = bench.client.bulk_rows(&job(), None, 10).await.unwrap();
         assert!(read(rows).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn b71_a_job_that_failed_is_its_failure_and_never_no_rows() {
+    let failed = r#"{"id":"750xx0000000001AAA","state":"Failed","object":"Account","numberRecordsProcessed":0,
+        "errorMessage":"QUERY_TIMEOUT: Your query request was running for too long."}"#;
+    let bench = bench(vec![json(failed)]).await;
+    match bench.client.bulk_look(&job(), PATIENT).await.unwrap() {
+        BulkState::Failed(failure) => assert!(failure.refusal().text.contains("running for too long")),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -110,7 +110,7 @@ async fn a_page_that_breaks_off_is_an_error_and_never_a_short_page() {
 }
 
 #[tokio::test]
-async fn a_job_past_its_time_is_aborted_and_says_so() {
+async fn b73_a_job_past_its_time_is_aborted_and_says_so() {
     let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let job = made(&desk, QueryKind::Live, "SELECT Id FROM User").await;
     let error = desk.client.bulk_look(&job, LATE).await.unwrap_err();
@@ -170,7 +170,7 @@ async fn results_are_asked_for_in_the_version_of_the_job_whatever_the_client_spe
 }
 
 #[tokio::test]
-async fn a_query_that_bulk_does_not_take_is_left_to_rest() {
+async fn b75_a_query_that_bulk_does_not_take_is_left_to_rest() {
     let desk = Desk::slow(OrgSpec::generated("Acme", 1, 400)).await;
     let error = desk
         .client

@@ -101,6 +101,25 @@ fn every_metric_that_is_raised_stands_in_the_table_with_its_labels() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Set by the telemetry itself, without an event.
+const BY_TELEMETRY: [&str; 2] = ["nightshift_build_info", "nightshift_telemetry_dropped_total"];
+
+#[test]
+fn every_metric_of_the_table_is_raised() {
+    let events = raised();
+    let silent: Vec<&str> = table()
+        .iter()
+        .map(|metric| metric.name)
+        .filter(|name| !BY_TELEMETRY.contains(name))
+        .filter(|name| {
+            !events
+                .iter()
+                .any(|(_, event)| event.contains(&format!("\"{name}\"")))
+        })
+        .collect();
+    assert!(silent.is_empty(), "nobody raises {silent:?}");
+}
+
 #[test]
 fn the_check_of_metrics_sees_each_kind_of_slip() {
     let refused = |event: &str, with: &str| {

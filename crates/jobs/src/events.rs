@@ -92,6 +92,11 @@ pub fn counted(counts: &[ClassCount]) {
     }
 }
 
+/// How many events wait for the broker.
+pub fn unsent(events: i64) {
+    tracing::info!(target: "nightshift::metric", gauge = "nightshift_outbox", value = events);
+}
+
 /// An event of a sync or a case has left: what it tells is counted here, where each passes once.
 pub fn published(topic: &str, body: &serde_json::Value) {
     let text = |key: &str| body[key].as_str().unwrap_or("unknown").to_owned();

@@ -106,6 +106,14 @@ impl Outbox<'_> {
         Ok(rows.iter().map(event).collect())
     }
 
+    /// How many events the broker has not yet.
+    pub async fn waiting(self) -> Result<i64, StoreError> {
+        sqlx::query_scalar("-- outbox.waiting\nSELECT count(*) FROM outbox")
+            .fetch_one(&self.store.pool)
+            .await
+            .map_err(at("outbox.waiting"))
+    }
+
     /// The broker has it.
     pub async fn delete(self, event: &OutboxEvent) -> Result<(), StoreError> {
         sqlx::query("-- outbox.delete\nDELETE FROM outbox WHERE org_id = $1 AND sequence = $2")

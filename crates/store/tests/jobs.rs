@@ -4,12 +4,16 @@
     reason = "a test ends where something is not as it should be"
 )]
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use nightshift_domain::{Bill, Class, Door, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
+use nightshift_domain::{Bill, Class, Door, FailureCode, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{ClaimAnswer, Claimed, JobsFilter, Settlement, Settling},
+    jobs::{ClaimAnswer, Claimed, Failure, JobsFilter, Settlement, Settling},
     requests::{IdSource, RequestId},
     syncs::{AdmissionAnswer, Opening, Patience},
 };
@@ -213,6 +217,35 @@ async fn a_dropped_transaction_gives_no_connection_back() {
         1,
         "what was said to be written can be seen by others"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_waits_until_the_broker_has_it() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    for n in 0..3 {
+        let org = org(&store, n).await;
+        admit(&store, org).await;
+        let claimed = claim(&store, org, "start").await.unwrap();
+        let failure = Failure {
+            code: FailureCode::Internal,
+            message: String::new(),
+            evidence: BTreeMap::new(),
+        };
+        let failed = Settlement {
+            settling: Settling::Fail { failure },
+            bill: Bill::default(),
+        };
+        store.jobs().settle(claimed.claim, failed).await.unwrap();
+    }
+    let waiting = store.outbox().waiting().await.unwrap();
+    assert!(waiting >= 6, "{waiting}: of each org its sync and its case");
+    let taken = store.outbox().take(10, LEASE).await.unwrap();
+    assert_eq!(taken.len(), 3, "one of each org at a time");
+    for event in &taken {
+        store.outbox().delete(event).await.unwrap();
+    }
+    assert_eq!(store.outbox().waiting().await.unwrap(), waiting - 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,10 +120,13 @@ async fn grow(size: u64) {
     );
 }
 
-/// `cargo bench --bench nights -- small` leaves the large trees out; `-- cost`, `-- growth` run one part alone.
+/// The parts of a whole run; `cargo bench --bench nights -- cost growth` runs those two alone, `-- small` a small tree of each.
+const PARTS: [&str; 4] = ["short", "long", "cost", "growth"];
+
 #[tokio::main]
 async fn main() {
     let asked = |part: &str| std::env::args().any(|argument| argument == part);
+    let alone = PARTS.iter().any(|part| asked(part));
     println!(
         "nights, {ROUNDS} rounds in turn, gzip on; one scheduler, one worker, simulator and servers on the same cores"
     );
@@ -134,10 +137,11 @@ async fn main() {
         cost(2_000).await;
         return;
     }
-    let alone = asked("cost") || asked("growth");
-    if !alone {
+    if !alone || asked("short") {
         compare(100_000, SHORT, ROUNDS).await;
-        compare(100_000, LONG, 1).await;
+    }
+    if !alone || asked("long") {
+        compare(100_000, LONG, ROUNDS).await;
     }
     if !alone || asked("cost") {
         println!("cost");

@@ -19,10 +19,7 @@ use measure::{Figures, ROUNDS, cpu_seconds, seconds};
 use nightshift_testkit::TestDb;
 use parts::{Packed, read_path};
 use tokio::runtime::Runtime;
-use whole::{run, serve};
-
-/// What an ingest of a retrieve writes.
-const TABLES: [&str; 3] = ["staged_component", "staged_file", "blob"];
+use whole::{TABLES, empty, run, serve};
 
 /// The rows of an ingest, as COPY takes them.
 struct Rows(Vec<(&'static str, Vec<u8>)>);
@@ -44,12 +41,6 @@ impl Rows {
         for (table, rows) in &self.0 {
             database.copy_in(table, rows).await;
         }
-    }
-}
-
-async fn empty(database: &TestDb) {
-    for table in TABLES {
-        database.empty(table).await;
     }
 }
 

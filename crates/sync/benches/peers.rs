@@ -22,10 +22,10 @@ use nightshift_testkit::TestDb;
 use parts::read_path;
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use whole::{run, serve};
+use whole::{empty, run, serve};
 
-/// What an ingest of a retrieve writes.
-const TABLES: [&str; 3] = ["staged_component", "staged_file", "blob"];
+/// Runs and measures a peer; installs them all.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run");
 
 /// Whole processes of one kind.
 #[derive(Default)]
@@ -39,8 +39,7 @@ struct Processes {
 
 impl Processes {
     fn add(&mut self, arguments: &[&str]) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run");
-        let line = line_of(Command::new(script).args(arguments));
+        let line = line_of(Command::new(SCRIPT).args(arguments));
         let said: Value = serde_json::from_str(&line).unwrap();
         let figure = |name: &str| said[name].as_f64().unwrap();
         self.seconds.add(figure("seconds"));
@@ -58,19 +57,14 @@ fn compare(runtime: &Runtime, answer: &Answer) {
     let (path, folder) = (answer.path.to_str().unwrap(), folder.path().to_str().unwrap());
     let [at, length] = [answer.text.0, answer.text.1].map(|number| number.to_string());
     let me = std::env::current_exe().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run");
-    line_of(Command::new(script).args(["unpack", path, &at, &length, folder]));
+    line_of(Command::new(SCRIPT).args(["unpack", path, &at, &length, folder]));
 
     let [mut ours, mut lxml, mut cli] = <[Processes; 3]>::default();
     let mut ingest = Processes::default();
     for round in 0..ROUNDS as u32 {
         ours.add(&["read", me.to_str().unwrap(), path, &at, &length]);
         lxml.add(&["lxml", path, &at, &length]);
-        runtime.block_on(async {
-            for table in TABLES {
-                database.empty(table).await;
-            }
-        });
+        runtime.block_on(empty(&database));
         let whole = run(&database, &address, round, "0-1");
         ingest.seconds.add(whole.seconds);
         ingest.cpu.add(whole.cpu);
@@ -127,8 +121,7 @@ fn main() {
         child(&arguments[at + 1..]);
         return;
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/run");
-    line_of(Command::new(script).arg("install"));
+    line_of(Command::new(SCRIPT).arg("install"));
     println!("peers, {ROUNDS} rounds in turn, whole processes, both cores");
     let runtime = Runtime::new().unwrap();
     let named = |name: &str| arguments.iter().any(|argument| argument == name);

@@ -28,10 +28,10 @@ use crate::{
     payload::{BatchPart, IngestJob},
     plan::polls::next_poll,
     polite::Polite,
-    poll::{after_failure, async_id, stage_culprits},
+    poll::{after_failure, async_id},
     retrieve::{members, retrieve_job, version},
     trouble::Trouble,
-    unfinished::unfinished,
+    unfinished::{stage_culprits, unfinished},
 };
 
 /// How often a broken zip is asked for again.

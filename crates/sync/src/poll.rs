@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use domain::{
-    Actor, Class, FailureCode, Kind, Lane, LeftOut, LeftOutReason, Outcome, StepError, Verdict, WaitReason,
-    fold,
+    Actor, Class, FailureCode, Kind, Lane, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold,
 };
 use nightshift_domain as domain;
 use nightshift_jobs::{Step, StepCx};
@@ -15,14 +14,13 @@ use nightshift_salesforce::{AsyncId, CallCounter, RetrieveFailure, RetrieveStatu
 
 use crate::{
     context::{SyncContext, sync_of},
-    finish::finish_job,
     ingest::Ingest,
     payload::{BatchPart, Culprit, IngestJob, PollJob},
     plan::polls::next_poll,
     polite::Polite,
     retrieve::{members, retrieve_job, version},
     trouble::Trouble,
-    unfinished::unfinished,
+    unfinished::{end_part, unfinished},
 };
 
 /// More culprits than this do not fit a job's row; then the batch is halved instead.
@@ -237,7 +235,6 @@ pub(crate) async fn halves_or_gap(
     part: BatchPart,
     error: Option<&SalesforceError>,
 ) -> Result<Outcome, Trouble> {
-    let alone = members(cx, &part).await?;
     if error.is_some()
         && let Some(halves) = part.halves()
     {
@@ -245,45 +242,9 @@ pub(crate) async fn halves_or_gap(
             halves: halves.map(retrieve_job),
         });
     }
-    stage_culprits(cx, &part).await?;
-    if let Some(error) = error {
-        let asked = alone
-            .iter()
-            .filter(|member| member.role == nightshift_store::staging::Role::Asked);
-        let words: String = error.to_string().chars().take(1_000).collect();
-        for member in asked {
-            let left_out = LeftOut {
-                type_name: member.key.type_name.clone(),
-                name: member.key.name.clone(),
-                reason: LeftOutReason::Poisonous,
-                detail: words.clone(),
-            };
-            cx.staging.left_out(&left_out).await?;
-        }
-    }
-    cx.staging.flush().await?;
-    Ok(Outcome::Done {
-        effects: vec![],
-        next: vec![],
-        last: Some(finish_job()),
-    })
-}
-
-/// Culprits that were named on the way are gaps of the sync.
-pub(crate) async fn stage_culprits(
-    cx: &mut StepCx<'_, SyncContext>,
-    part: &BatchPart,
-) -> Result<(), Trouble> {
-    for culprit in &part.culprits {
-        let left_out = LeftOut {
-            type_name: culprit.type_name.clone(),
-            name: culprit.name.clone(),
-            reason: culprit.reason,
-            detail: culprit.detail.clone(),
-        };
-        cx.staging.left_out(&left_out).await?;
-    }
-    Ok(())
+    let words: Option<String> = error.map(|error| error.to_string().chars().take(1_000).collect());
+    let missed = words.as_deref().map(|words| (LeftOutReason::Poisonous, words));
+    end_part(cx, &part, missed).await
 }
 
 #[cfg(test)]

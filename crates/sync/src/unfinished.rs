@@ -1,7 +1,8 @@
 //! What a night could not do: the part's members become gaps, and the sync goes on to its end.
 //!
-//! They keep their last good versions and are asked for again in the next night. The reason is a word of its own, so that
-//! nobody looks for a fault in the components; `store` opens a case that says how many they are.
+//! They keep their last good versions and are asked for again in the next night. What the day's requests did not reach
+//! has a reason of its own, so that nobody looks for a fault in the components; `store` opens a case that says how many
+//! they are.
 
 use domain::{LeftOut, LeftOutReason, Outcome};
 use nightshift_domain as domain;
@@ -9,8 +10,7 @@ use nightshift_jobs::StepCx;
 use nightshift_store::staging::Role;
 
 use crate::{
-    context::SyncContext, finish::finish_job, payload::BatchPart, poll::stage_culprits, retrieve::members,
-    trouble::Trouble,
+    context::SyncContext, finish::finish_job, payload::BatchPart, retrieve::members, trouble::Trouble,
 };
 
 /// Ends a part without another call.
@@ -19,16 +19,27 @@ pub(crate) async fn unfinished(
     part: &BatchPart,
     words: &str,
 ) -> Result<Outcome, Trouble> {
+    end_part(cx, part, Some((LeftOutReason::ApiAllowance, words))).await
+}
+
+/// Ends a part: culprits that were named on the way are gaps, and with a reason so is all that it asked for.
+pub(crate) async fn end_part(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: &BatchPart,
+    missed: Option<(LeftOutReason, &str)>,
+) -> Result<Outcome, Trouble> {
     stage_culprits(cx, part).await?;
-    let members = members(cx, part).await?;
-    for member in members.iter().filter(|member| member.role == Role::Asked) {
-        let left_out = LeftOut {
-            type_name: member.key.type_name.clone(),
-            name: member.key.name.clone(),
-            reason: LeftOutReason::ApiAllowance,
-            detail: words.to_owned(),
-        };
-        cx.staging.left_out(&left_out).await?;
+    if let Some((reason, words)) = missed {
+        let members = members(cx, part).await?;
+        for member in members.iter().filter(|member| member.role == Role::Asked) {
+            let left_out = LeftOut {
+                type_name: member.key.type_name.clone(),
+                name: member.key.name.clone(),
+                reason,
+                detail: words.to_owned(),
+            };
+            cx.staging.left_out(&left_out).await?;
+        }
     }
     cx.staging.flush().await?;
     Ok(Outcome::Done {
@@ -36,4 +47,21 @@ pub(crate) async fn unfinished(
         next: vec![],
         last: Some(finish_job()),
     })
+}
+
+/// Culprits that were named on the way are gaps of the sync.
+pub(crate) async fn stage_culprits(
+    cx: &mut StepCx<'_, SyncContext>,
+    part: &BatchPart,
+) -> Result<(), Trouble> {
+    for culprit in &part.culprits {
+        let left_out = LeftOut {
+            type_name: culprit.type_name.clone(),
+            name: culprit.name.clone(),
+            reason: culprit.reason,
+            detail: culprit.detail.clone(),
+        };
+        cx.staging.left_out(&left_out).await?;
+    }
+    Ok(())
 }

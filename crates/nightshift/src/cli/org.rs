@@ -88,6 +88,15 @@ pub struct OrgAddArgs {
     pub client_secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub grant: GrantArgs,
+    #[command(flatten)]
+    pub new: NewOrgArgs,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// What is said of an org that is connected for the first time, by whichever grant.
+#[derive(Args, Debug)]
+pub struct NewOrgArgs {
     /// IANA zone of its nights (default: the org's own)
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
@@ -97,8 +106,6 @@ pub struct OrgAddArgs {
     /// Do not start the first sync now
     #[arg(long)]
     pub no_sync: bool,
-    #[command(flatten)]
-    pub json: Json,
 }
 
 /// `org login`.
@@ -122,15 +129,8 @@ pub struct OrgLoginArgs {
     /// How long to wait for the browser, in seconds
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
-    /// IANA zone of its nights (default: the org's own)
-    #[arg(long, value_name = "ZONE")]
-    pub time_zone: Option<String>,
-    /// It is a sandbox
-    #[arg(long)]
-    pub sandbox: bool,
-    /// Do not start the first sync now
-    #[arg(long)]
-    pub no_sync: bool,
+    #[command(flatten)]
+    pub new: NewOrgArgs,
     #[command(flatten)]
     pub json: Json,
 }

@@ -53,15 +53,8 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
             };
             return fault(code, ordered.text.as_deref().unwrap_or(usual));
         }
-        match snapshot.knows(kind) {
-            Known::Here => {}
-            Known::Elsewhere => {
-                return fault(
-                    "INVALID_TYPE",
-                    &format!("Cannot use: {kind} in this organization"),
-                );
-            }
-            Known::Nowhere => return fault("INVALID_TYPE", &format!("Unknown type:{kind}")),
+        if let Some(refused) = no_such_type(&snapshot, kind) {
+            return refused;
         }
         if !LISTED_NEVER.contains(&kind) {
             picks.extend(snapshot.list(kind, folder));
@@ -75,6 +68,16 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
         XML,
         Box::new(pieces(snapshot, picks, org.user_id.clone(), nil_types)),
     )
+}
+
+/// The refusal of a type that this org has not, or that nobody has.
+pub(super) fn no_such_type(snapshot: &Snapshot, kind: &str) -> Option<Answer> {
+    let told = match snapshot.knows(kind) {
+        Known::Here => return None,
+        Known::Elsewhere => format!("Cannot use: {kind} in this organization"),
+        Known::Nowhere => format!("Unknown type:{kind}"),
+    };
+    Some(fault("INVALID_TYPE", &told))
 }
 
 /// The answer, a piece at a time: a large listing is never whole in memory.

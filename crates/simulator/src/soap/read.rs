@@ -4,12 +4,15 @@
 //! place. Members of code and of bundles bring the content of their main file in base64. A child is cut out of its
 //! parent's file.
 
-use super::envelope::{fault, response};
+use super::{
+    envelope::{fault, response},
+    list::no_such_type,
+};
 use crate::{
     http::Answer,
     inventory::{
         Part, SourceFile,
-        layers::{Known, Pick, Snapshot},
+        layers::{Pick, Snapshot},
     },
     org::Org,
     types::{Shape, TypeId},
@@ -36,15 +39,8 @@ pub(crate) fn answer(org: &Org, body: &Element) -> Answer {
         return fault("EXCEEDED_ID_LIMIT", &text);
     }
     let snapshot = org.snapshot();
-    match snapshot.knows(kind) {
-        Known::Here => {}
-        Known::Elsewhere => {
-            return fault(
-                "INVALID_TYPE",
-                &format!("Cannot use: {kind} in this organization"),
-            );
-        }
-        Known::Nowhere => return fault("INVALID_TYPE", &format!("Unknown type:{kind}")),
+    if let Some(refused) = no_such_type(&snapshot, kind) {
+        return refused;
     }
     let records: String = names
         .iter()

@@ -22,6 +22,16 @@ pub use salesforce::serve;
 
 const LEASE: Duration = Duration::from_secs(1_800);
 
+/// What an ingest of a retrieve writes.
+pub const TABLES: [&str; 3] = ["staged_component", "staged_file", "blob"];
+
+/// As it was before any ingest.
+pub async fn empty(database: &TestDb) {
+    for table in TABLES {
+        database.empty(table).await;
+    }
+}
+
 /// What a run says about itself.
 #[derive(Clone, Copy)]
 pub struct Run {

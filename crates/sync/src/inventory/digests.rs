@@ -80,22 +80,19 @@ impl<'a> Digests<'a> {
 
 /// The members of a page that are compared by digests, in as many calls as they need.
 fn questions(page: &[DeltaRow]) -> Vec<(&'static TypeInfo, ReadRequest<'_>)> {
-    let mut names: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+    let mut types: BTreeMap<&str, (&'static TypeInfo, Vec<&str>)> = BTreeMap::new();
     for row in page {
         let info = registry().by_name(&row.entry.key.type_name);
         if let Some(info) = info.filter(|info| info.dated == Dated::ByReading) {
-            names.entry(info.name).or_default().push(&row.entry.full_name);
+            let (_, names) = types.entry(info.name).or_insert((info, Vec::new()));
+            names.push(&row.entry.full_name);
         }
     }
-    let of_type = |(type_name, names): (&'static str, Vec<_>)| {
-        let info = registry().by_name(type_name)?;
-        Some(
-            ReadRequest::cut(type_name, &names)
-                .into_iter()
-                .map(move |request| (info, request)),
-        )
+    let of_type = |(info, names): (&'static TypeInfo, Vec<_>)| {
+        let requests = ReadRequest::cut(info.name, &names).into_iter();
+        requests.map(move |request| (info, request))
     };
-    names.into_iter().filter_map(of_type).flatten().collect()
+    types.into_values().flat_map(of_type).collect()
 }
 
 async fn ask(

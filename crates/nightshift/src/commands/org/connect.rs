@@ -24,12 +24,20 @@ pub async fn add(store: &Store, settings: &Settings, args: OrgAddArgs) -> Result
         name: name(&args.name)?,
         grant: grant(&args.grant)?,
         client_secret: optional(args.client_secret_file.as_deref())?,
-        login_url: checked(args.login_url, args.sandbox)?,
+        login_url: checked(args.login_url, args.new.sandbox)?,
         client_id: args.client_id,
-        time_zone: args.time_zone,
+        time_zone: args.new.time_zone,
     };
     let salesforce = wiring::salesforce(settings)?;
-    connected(store, settings, &salesforce, connection, args.no_sync, args.json).await
+    connected(
+        store,
+        settings,
+        &salesforce,
+        connection,
+        args.new.no_sync,
+        args.json,
+    )
+    .await
 }
 
 /// Connects, starts the first sync, tells.
@@ -88,9 +96,17 @@ pub async fn login(store: &Store, settings: &Settings, args: OrgLoginArgs) -> Re
             client_id,
             client_secret: new_secret,
             grant,
-            time_zone: args.time_zone,
+            time_zone: args.new.time_zone,
         };
-        return connected(store, settings, &salesforce, connection, args.no_sync, args.json).await;
+        return connected(
+            store,
+            settings,
+            &salesforce,
+            connection,
+            args.new.no_sync,
+            args.json,
+        )
+        .await;
     };
     let client_secret = new_secret;
     reauthenticate(store, &salesforce, &org, Renewal { grant, client_secret }).await?;
@@ -143,7 +159,7 @@ fn new_app(
         )));
     };
     Ok(LoginApp {
-        login_url: checked(login_url, args.sandbox)?,
+        login_url: checked(login_url, args.new.sandbox)?,
         client_id,
         client_secret,
         redirect_uri,

@@ -1,9 +1,9 @@
-//! Processes that die or stand still at the worst moment: the dictionary is that of an org whose night was quiet.
+//! Processes that stand still, or are told to stop, at a bad moment: the dictionary is that of an org whose night was quiet.
+//! Those that die are the subject of `crash_points`.
 
 use std::time::Duration;
 
 use nightshift_simulator::OrgSpec;
-use nightshift_sync::registry;
 
 use crate::harness::{Fleet, contents, small_org};
 
@@ -13,58 +13,6 @@ const SHORT_LEASE: [(&str, &str); 3] = [
     ("JOBS__MAX_DEATHS", "9"),
     ("SYNC__BATCH_FILES", "30"),
 ];
-
-async fn dies_at_each_step(point: &str) {
-    let mut fleet = Fleet::new(&SHORT_LEASE).await;
-    fleet.start("scheduler", &[]);
-    let first = fleet.start("worker", &[]);
-    let night = || small_org().join("night-1");
-    fleet.connect(OrgSpec::from_folder("quiet", night(), None)).await;
-    assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
-    let quiet = contents(&fleet.export("quiet").await);
-    let kinds: Vec<String> = registry()
-        .kinds()
-        .map(|(kind, _)| kind.as_str().to_owned())
-        .collect();
-    assert!(kinds.len() >= 7, "{kinds:?}");
-    fleet.process(first).kill().await.unwrap();
-    for (n, kind) in kinds.iter().enumerate() {
-        let org = format!("org-{n}");
-        fleet.connect(OrgSpec::from_folder(&org, night(), None)).await;
-        let dying = fleet.start("worker", &[("FAILPOINTS", &format!("{point}-{kind}=1*return"))]);
-        let accepted = fleet.run(&["sync", &org, "--json"]).await;
-        assert!(accepted.status.success());
-        let died = tokio::time::timeout(Duration::from_secs(30), fleet.process(dying).wait()).await;
-        let died = died
-            .unwrap_or_else(|_| panic!("the worker did not come to {point}-{kind}"))
-            .unwrap();
-        assert!(!died.success(), "{point}-{kind}");
-        let next = fleet.start("worker", &[]);
-        let sync = fleet.sync(&org).await;
-        assert!(sync["state"] == "succeeded", "{point}-{kind}: {sync}");
-        assert_eq!(contents(&fleet.export(&org).await), quiet, "{point}-{kind}");
-        assert_eq!(
-            fleet.json(&["org", "show", &org, "--json"]).await["open_cases"],
-            0
-        );
-        fleet.process(next).kill().await.unwrap();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_right_after_each_claim_changes_nothing() {
-    dies_at_each_step("claimed").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_just_before_each_commit_changes_nothing() {
-    dies_at_each_step("before-settle").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_just_after_each_commit_changes_nothing() {
-    dies_at_each_step("after-settle").await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stands_still_past_its_lease_writes_nothing_stale() {

@@ -8,6 +8,7 @@
 
 mod changes;
 mod collector;
+mod crash_points;
 mod harness;
 mod kills;
 mod ledger;

@@ -20,7 +20,7 @@ for body in sys.argv[2:]:
 connection.close()
 "#;
 
-async fn publish(fleet: &Fleet, bodies: &[&str]) {
+pub async fn publish(fleet: &Fleet, bodies: &[&str]) {
     publish_within(fleet, None, bodies).await;
 }
 

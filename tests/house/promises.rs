@@ -85,3 +85,25 @@ fn each_bug_report_on_what_is_built_has_its_test() {
         "no test begins or ends with the id of these bug reports: {missing:?}"
     );
 }
+
+/// What the sources call their points, up to where a name is put in.
+fn points_of_the_sources() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in rust_files().iter().filter(|file| file.path.contains("/src/")) {
+        for after in file.text.split("fail_point!(").skip(1) {
+            let name = after.split('"').nth(1).unwrap_or_default();
+            let fixed = name.split('{').next().unwrap_or_default();
+            found.insert(fixed.trim_end_matches(['-', ':']).to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn each_point_at_which_a_process_can_be_killed_is_one_at_which_it_is_killed() {
+    let list = read("tests/fleet/crash_points.tsv");
+    let rows = list.lines().filter(|line| !line.starts_with('#'));
+    let names = rows.filter_map(|row| row.split(['\t', ':']).next());
+    let listed: BTreeSet<String> = names.map(str::to_owned).collect();
+    assert_eq!(listed, points_of_the_sources());
+}

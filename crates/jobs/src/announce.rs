@@ -20,8 +20,12 @@ pub async fn announce(
     settings: &JobsSettings,
     org: Option<OrgId>,
 ) -> Result<usize, JobsError> {
+    fail::fail_point!("before-announce", |_| std::process::abort());
     let jobs = store.jobs().mark_announceable(org, &limits(settings)).await?;
     let announced = jobs.len();
+    if announced > 0 {
+        fail::fail_point!("marked", |_| std::process::abort());
+    }
     send(store, queue, jobs).await?;
     Ok(announced)
 }

@@ -81,6 +81,7 @@ async fn deliver<C: Send + Sync + 'static>(
             return;
         }
     };
+    fail::fail_point!("delivered", |_| std::process::abort());
     let span = tracing::info_span!(
         "step",
         org.id = %message.org,
@@ -101,4 +102,5 @@ async fn deliver<C: Send + Sync + 'static>(
     }
     fail::fail_point!("before-ack", |_| std::process::abort());
     delivery.ack.ack().await;
+    fail::fail_point!("acked", |_| std::process::abort());
 }

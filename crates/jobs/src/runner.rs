@@ -52,6 +52,16 @@ pub enum Ran {
     Released,
 }
 
+/// For tests that kill: `claimed-KIND=return` dies here, `claimed-KIND=return(POINT)` makes POINT the place to die from now on.
+/// So a point that every step passes is met in the step that a test means.
+fn arm(kind: &Kind) {
+    fail::fail_point!(&format!("claimed-{kind}"), |point: Option<String>| {
+        let armed = point.and_then(|point| fail::cfg(point, "return").ok());
+        armed.unwrap_or_else(|| std::process::abort());
+    });
+    let _ = kind;
+}
+
 /// How a run ended.
 enum Ended {
     Answered(Box<Result<domain::Outcome, StepError>>),
@@ -64,6 +74,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
     ///
     /// An error means that the database could not be asked; the message must be given back.
     pub async fn run(&self, message: &JobMessage, stop: &CancellationToken) -> Result<Ran, JobsError> {
+        fail::fail_point!("before-claim", |_| std::process::abort());
         let claimed = match self
             .store
             .jobs()
@@ -81,7 +92,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
                 return Ok(Ran::Refused);
             }
         };
-        fail::fail_point!(&format!("claimed-{}", claimed.kind), |_| std::process::abort());
+        arm(&claimed.kind);
         events::claimed(&claimed.kind);
         self.run_claimed(*claimed, stop).await
     }
@@ -108,7 +119,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let outcome = settling.name();
         tell(org, &claimed, &settling);
         let released = matches!(settling, Settling::Release);
-        fail::fail_point!(&format!("before-settle-{kind}"), |_| std::process::abort());
+        fail::fail_point!("before-settle", |_| std::process::abort());
         let settled = match self.settle(claimed, settling, spent.bill()).await {
             Ok(settled) => settled,
             Err(JobsError::Store(StoreError::LeaseLost)) => {
@@ -118,7 +129,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
             }
             Err(error) => return Err(error),
         };
-        fail::fail_point!(&format!("after-settle-{kind}"), |_| std::process::abort());
+        fail::fail_point!("settled", |_| std::process::abort());
         events::settled(org, job, &kind, outcome, started.elapsed());
         if settled == Settled::Written(Due::Now) {
             // a failure to announce is no failure of the job: the sweep finds what was not announced
@@ -191,6 +202,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
                 Err(error) => return Err(error.into()),
             }
         }
+        fail::fail_point!("before-step", |_| std::process::abort());
         let run = run_limited(step, &mut cx, claimed);
         tokio::select! {
             answer = run => Ok(Ended::Answered(Box::new(answer))),
@@ -205,13 +217,17 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let mut extended = Instant::now();
         loop {
             tokio::time::sleep(every).await;
+            fail::fail_point!("before-heartbeat", |_| std::process::abort());
             match self
                 .store
                 .jobs()
                 .heartbeat(&claimed.claim, self.settings.lease())
                 .await
             {
-                Ok(()) => extended = Instant::now(),
+                Ok(()) => {
+                    fail::fail_point!("heartbeat", |_| std::process::abort());
+                    extended = Instant::now();
+                }
                 Err(StoreError::LeaseLost) => return,
                 Err(error) if extended.elapsed() >= self.settings.lease() => {
                     tracing::warn!(%error, "the lease ran out while the database was away");

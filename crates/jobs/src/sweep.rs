@@ -97,7 +97,9 @@ impl Sweeper {
                 traceparent: event.traceparent.clone(),
             };
             self.queue.publish_event(&message).await?;
+            fail::fail_point!("event-published", |_| std::process::abort());
             self.store.outbox().delete(&event).await?;
+            fail::fail_point!("event-deleted", |_| std::process::abort());
             events::published(&event.topic, &event.body);
         }
         Ok(())

@@ -221,6 +221,7 @@ async fn publish(link: &Link, letter: Letter<'_>) -> Result<Sent, QueueError> {
         rebuild(&live);
         QueueError::Unavailable(error.to_string())
     };
+    fail::fail_point!("before-publish", |_| std::process::abort());
     let confirm = live
         .channel
         .basic_publish(
@@ -232,7 +233,10 @@ async fn publish(link: &Link, letter: Letter<'_>) -> Result<Sent, QueueError> {
         )
         .await
         .map_err(refused)?;
-    match confirm.await.map_err(refused)? {
+    fail::fail_point!("published", |_| std::process::abort());
+    let confirmed = confirm.await.map_err(refused)?;
+    fail::fail_point!("confirmed", |_| std::process::abort());
+    match confirmed {
         Confirmation::Ack(None) => Ok(Sent::Routed),
         Confirmation::Ack(Some(_)) => Ok(Sent::Unroutable),
         Confirmation::Nack(_) => Err(QueueError::Refused("it did not take a message (nack)".into())),

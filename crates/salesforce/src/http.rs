@@ -171,7 +171,9 @@ impl Http {
         let deadline = began + limit.whole;
         // Counted before it leaves: a step that is cancelled while it waits has made the call all the same.
         calls.sent(call)?;
+        fail::fail_point!("before-call", |_| std::process::abort());
         let answer = timeout(limit.first_byte, request.send()).await;
+        fail::fail_point!("called", |_| std::process::abort());
         let response = match answer {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {

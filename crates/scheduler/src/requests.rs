@@ -60,7 +60,10 @@ pub async fn serve_requests(parts: SchedulerParts, stop: CancellationToken) {
         };
         tracing::info!(target: "nightshift::metric", counter = "nightshift_requests_total", outcome = verdict.as_str(), value = 1_u64);
         match verdict {
-            Verdict::Done => delivery.ack.ack().await,
+            Verdict::Done => {
+                fail::fail_point!("before-request-ack", |_| std::process::abort());
+                delivery.ack.ack().await;
+            }
             Verdict::Dead(reason) => {
                 tracing::warn!(reason, "a request is refused: {reason}");
                 delivery.ack.reject(&reason).await;

@@ -25,6 +25,7 @@ pub struct Tx {
 impl Store {
     /// Begins a transaction with a name for errors. It may contain SQL and nothing else.
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
+        fail::fail_point!(&format!("before-begin:{name}"), |_| std::process::abort());
         let pool = self.pool.clone();
         #[allow(
             clippy::disallowed_methods,
@@ -48,10 +49,13 @@ impl Tx {
     /// Commits. A connection that is lost meanwhile leaves the question open: [`StoreError::UnknownCommit`].
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         let name = self.name;
+        fail::fail_point!(&format!("before-commit:{name}"), |_| std::process::abort());
         self.inner.commit().await.map_err(|error| match at(name)(error) {
             StoreError::Unavailable { .. } => StoreError::UnknownCommit { statement: name },
             other => other,
-        })
+        })?;
+        fail::fail_point!(&format!("committed:{name}"), |_| std::process::abort());
+        Ok(())
     }
 }
 

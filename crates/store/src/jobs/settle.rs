@@ -47,15 +47,18 @@ impl Jobs<'_> {
     async fn settle_once(self, claim: &Claim, settlement: &Settlement) -> Result<Settled, StoreError> {
         let mut tx = self.store.begin("jobs.settle").await?;
         let state = lock_sync(&mut tx, claim).await?;
+        ::fail::fail_point!("settle-locked", |_| std::process::abort());
         let ended = state.is_some_and(|state| !state.is_open());
         let settling = if ended { &ENDED } else { &settlement.settling };
         let line = take_row(&mut tx, claim, settling).await?;
+        ::fail::fail_point!("settle-taken", |_| std::process::abort());
         ledger::book(&mut tx, claim.org, claim.sync, &line.kind, &settlement.bill).await?;
         if ended {
             tx.commit().await?;
             return Ok(Settled::SyncEnded);
         }
         let due = write(&mut tx, claim, settling, &line).await?;
+        ::fail::fail_point!("settle-written", |_| std::process::abort());
         syncs::add_line(
             &mut tx,
             claim,

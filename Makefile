@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deps-up deps-down bench fuzz real-org simulator-conformance manifests-check
+.PHONY: help demo test lint fmt deps-up deps-down bench chaos fuzz real-org simulator-conformance manifests-check
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 30
@@ -13,7 +13,7 @@ demo: ## A night of 12 simulated orgs, from nothing: builds, starts a private Po
 	@target/release/nightshift demo $(ARGS)
 
 test: lint ## Format, clippy, every test of the workspace (and the audit of dependencies, in the test `house`) on private servers; installs them where missing
-	@tests/deps/install postgresql rabbitmq pika schema
+	@tests/deps/install postgresql rabbitmq pika faketime schema
 	tests/deps/with test cargo test --workspace --locked --no-fail-fast
 
 lint: ## Format and clippy, warnings are errors
@@ -24,7 +24,7 @@ fmt: ## Formats every crate
 	cargo fmt --all
 
 deps-up: ## Starts empty private PostgreSQL and RabbitMQ for a developer and writes target/deps.env (use: set -a; . target/deps.env; set +a)
-	@tests/deps/install postgresql rabbitmq pika schema
+	@tests/deps/install postgresql rabbitmq pika faketime schema
 	@tests/deps/up dev >/dev/null
 	@echo 'now: set -a; . target/deps.env; set +a'
 
@@ -34,6 +34,11 @@ deps-down: ## Stops them and deletes their data
 bench: ## Ratios of the speed bars beside their parts, on private servers
 	@tests/deps/install postgresql rabbitmq
 	tests/deps/with bench cargo bench --workspace --locked --benches $(ARGS)
+
+chaos: ## A bad night: everything breaks at random for MINUTES (10), from SEED (random, printed)
+	@tests/deps/install postgresql rabbitmq faketime
+	NIGHTSHIFT_CHAOS_MINUTES=$(or $(MINUTES),10) NIGHTSHIFT_CHAOS_SEED=$(SEED) \
+		tests/deps/with chaos cargo test --workspace --locked --test chaos -- --nocapture
 
 fuzz: ## Runs each fuzzer for SECONDS (600), from the corpus in tests/fuzz (ARGS='zip metadata' chooses); needs a C++ compiler
 	tests/fuzz/run "$(or $(SECONDS),600)" $(ARGS)

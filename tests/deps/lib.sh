@@ -70,6 +70,18 @@ pika_python() {
     return 1
 }
 
+# The library that gives a process another time of day, for the tests in which machines' clocks are wrong.
+faketime_library() {
+    local candidate
+    for candidate in /usr/lib/*/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1; do
+        if [[ -r $candidate ]]; then
+            printf '%s\n' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
 # The schema of the Metadata API's envelopes, for the test that validates ours with xmllint; `install schema` makes it.
 metadata_schema() {
     local schema=$deps_root/target/wsdl/metadata.xsd

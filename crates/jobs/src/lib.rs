@@ -8,6 +8,7 @@
 pub mod admit;
 pub mod announce;
 pub mod backoff;
+pub mod cleanup;
 pub mod consume;
 pub mod decide;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod sweep;
 
 pub use admit::{admit_request, admit_sync};
 pub use announce::announce;
+pub use cleanup::Cleaner;
 pub use error::JobsError;
 pub use runner::{Machine, Ran};
 pub use settings::JobsSettings;

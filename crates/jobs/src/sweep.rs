@@ -1,4 +1,4 @@
-//! Announces jobs that nobody is working on, sends the outbox, and ends what has waited too long.
+//! Announces jobs that nobody is working on, and sends the outbox.
 //!
 //! A job is *due* when its `not_before` has passed and no lease covers it. A due job is *lost* when it was announced
 //! more than `reannounce_seconds` ago and not claimed: its message was dropped, or the worker died. This file finds
@@ -17,12 +17,8 @@ use crate::{announce::announce, error::JobsError, events, settings::JobsSettings
 
 /// How many events of the outbox are sent in one round.
 const EVENTS_A_ROUND: i64 = 200;
-/// After how many rounds the slow part runs: clean-up that nobody waits for.
-const ROUNDS_A_CLEANUP: u64 = 60;
 /// After how many rounds jobs are counted for the metrics.
 const ROUNDS_A_COUNT: u64 = 20;
-/// How many rows one clean-up removes at most.
-const CLEANUP_ROWS: i64 = 10_000;
 
 /// One sweeper.
 pub struct Sweeper {
@@ -74,9 +70,6 @@ impl Sweeper {
             events::counted(&self.store.jobs().counts().await?);
             events::unsent(self.store.outbox().waiting().await?);
         }
-        if self.rounds.is_multiple_of(ROUNDS_A_CLEANUP) {
-            self.clean_up().await?;
-        }
         Ok(announced)
     }
 
@@ -102,17 +95,6 @@ impl Sweeper {
             fail::fail_point!("event-deleted", |_| std::process::abort());
             events::published(&event.topic, &event.body);
         }
-        Ok(())
-    }
-
-    async fn clean_up(&self) -> Result<(), JobsError> {
-        self.store.syncs().end_impatient().await?;
-        self.store.staging().sweep(CLEANUP_ROWS).await?;
-        self.store.requests().forget_old().await?;
-        self.store
-            .ledger()
-            .forget(self.settings.ledger_days, CLEANUP_ROWS)
-            .await?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{NewJob, ProcessId};
 use nightshift_domain as domain;
-use nightshift_jobs::{JobsSettings, Sweeper};
+use nightshift_jobs::{Cleaner, JobsSettings, Sweeper};
 use nightshift_queue::Queue;
 use nightshift_store::Store;
 use tokio::task::JoinSet;
@@ -56,6 +56,7 @@ pub async fn run(parts: SchedulerParts, stop: CancellationToken) {
     tasks.spawn(
         Sweeper::new(parts.store.clone(), Arc::clone(&parts.queue), parts.jobs.clone()).run(stop.clone()),
     );
+    tasks.spawn(Cleaner::new(parts.store.clone(), parts.jobs.clone()).run(stop.clone()));
     tasks.spawn(beat(parts.clone(), stop));
     while tasks.join_next().await.is_some() {}
     if let Err(error) = parts.store.processes().leave(parts.process).await {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use nightshift_domain::{Class, Kind, NewJob, ProcessId};
-use nightshift_jobs::JobsSettings;
+use nightshift_jobs::{Cleaner, JobsSettings};
 use nightshift_queue::InProcess;
 use nightshift_scheduler::{Firer, SchedulerParts, SlotClock};
 use nightshift_store::Store;
@@ -104,4 +104,26 @@ async fn what_an_outage_left_is_caught_up_at_the_pace_that_is_set() {
         database.count(halves).await >= 5,
         "60 syncs at 20 a second began in less than 2.5 seconds"
     );
+}
+
+#[tokio::test]
+async fn one_round_of_cleaning_removes_what_any_number_of_ended_syncs_staged() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let now = store.now().await.unwrap();
+    store.orgs().add(&new_org(0, now)).await.unwrap();
+    database
+        .run(
+            "INSERT INTO staging (org_id, sync_id, job_id, touched_at)
+             SELECT id, gen_random_uuid(), gen_random_uuid(), nightshift_now() FROM org, generate_series(1, 50);
+             INSERT INTO staged_type (org_id, sync_id, type, job_id, fence, ordinal, good)
+             SELECT org_id, sync_id, 'ApexClass', job_id, 1, 1, true FROM staging",
+        )
+        .await;
+    Cleaner::new(store, JobsSettings::default())
+        .round()
+        .await
+        .unwrap();
+    let left = "SELECT (SELECT count(*) FROM staging) + (SELECT count(*) FROM staged_type)";
+    assert_eq!(database.count(left).await, 0);
 }

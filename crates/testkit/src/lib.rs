@@ -140,6 +140,23 @@ impl TestDb {
             .expect("the table can be emptied");
     }
 
+    /// What the database is called on its server.
+    pub fn name(&self) -> &str {
+        self.url.rsplit_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// Runs statements that give nothing back.
+    ///
+    /// # Panics
+    /// When the statements are no SQL.
+    pub async fn run(&self, statements: &str) {
+        self.connect()
+            .await
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())))
+            .await
+            .expect("the statements are carried out");
+    }
+
     /// One number.
     ///
     /// # Panics

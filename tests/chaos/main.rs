@@ -1,0 +1,76 @@
+//! A bad night: everything that can break breaks, at random, while orgs' slots come and people ask for syncs.
+//!
+//! `make chaos MINUTES=10 SEED=...`; without a number it takes one minute, as within `make test`. All that happens is drawn
+//! from the seed that is printed; when it happens within a sync is not, since the processes are real.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+#[path = "../fleet/harness.rs"]
+#[allow(dead_code, reason = "the fleet's tests use the rest")]
+mod harness;
+
+mod events;
+mod servers;
+mod site;
+mod verdict;
+
+use std::time::Duration;
+
+use events::{Event, Tally};
+use rand::{SeedableRng, rngs::StdRng};
+use site::Site;
+use tokio::time::Instant;
+
+/// Of a night of one minute; longer nights have 200.
+const FEW_ORGS: usize = 24;
+const MANY_ORGS: usize = 200;
+
+/// A number that the command line gives, or what is usual.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "make names the length of the night and its seed by variables"
+)]
+fn given(name: &str, usual: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return usual;
+    }
+    text.parse()
+        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the seed and the counts are what it is run for"
+)]
+async fn whatever_happens_nothing_is_lost_doubled_or_stuck_and_every_failure_has_its_case() {
+    let minutes = given("NIGHTSHIFT_CHAOS_MINUTES", 1);
+    let seed = given("NIGHTSHIFT_CHAOS_SEED", rand::random());
+    println!("chaos of {minutes} min from seed {seed} (make chaos MINUTES={minutes} SEED={seed})");
+    let night = Duration::from_secs(60 * minutes);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut site = Site::with(if minutes > 1 { MANY_ORGS } else { FEW_ORGS }, night).await;
+    let (end, mut tally) = (Instant::now() + night, Tally::new());
+    while Instant::now() < end {
+        let event = Event::draw(&mut rng);
+        event.happen(&mut site, &mut rng).await;
+        *tally.entry(event).or_default() += 1;
+        tokio::time::sleep(events::pause(&mut rng)).await;
+    }
+    site.calm().await;
+    println!("{tally:?}");
+    verdict::all_ends(&site.fleet, Duration::from_secs(300)).await;
+    println!("syncs: {:?}", ended(&site).await);
+    verdict::nothing_is_broken(&site.fleet.database).await;
+    verdict::every_dictionary_is_its_org(&site).await;
+    verdict::nothing_is_broken(&site.fleet.database).await;
+}
+
+/// How many syncs ended how.
+async fn ended(site: &Site) -> Vec<String> {
+    let ends = "SELECT concat_ws(' ', count(*), state, failure_code) FROM sync GROUP BY state, failure_code ORDER BY count(*) DESC";
+    site.fleet.database.texts(ends).await
+}

@@ -38,6 +38,12 @@ fn of_zips() -> Vec<Row> {
             "zip_entry_larger_than_its_limit",
         ),
         row(
+            "zip: compressed bytes of one entry",
+            zip.entry_compressed_bytes,
+            "archive_entry_too_large",
+            "zip_entry_with_more_compressed_bytes_than_its_limit",
+        ),
+        row(
             "zip: unpacked bytes of all",
             zip.unpacked_bytes,
             "archive_too_large",

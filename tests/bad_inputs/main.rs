@@ -11,6 +11,8 @@
 
 mod answers;
 mod archives;
+mod bounded;
+mod calls;
 mod configurations;
 mod files;
 mod measure;

@@ -239,6 +239,78 @@ async fn a_sync_whose_day_does_not_come_back_ends_with_gaps_and_says_what_was_no
     assert_eq!(fleet.database.count("SELECT count(*) FROM gap").await, 0);
 }
 
+/// What Salesforce says when an org's requests are used up, to these calls and for ever.
+fn used_up(calls: &[Call]) -> Fault {
+    let mut fault = Fault::new(FaultKind::RequestLimitExceeded);
+    fault.calls = calls.to_vec();
+    fault
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_whose_calls_salesforce_refuses_for_the_day_waits_and_ends_with_gaps_of_their_own_code() {
+    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "7200")]).await;
+    fleet.connect(small("small", "EU1")).await;
+    fleet
+        .simulator
+        .fault("small", used_up(&[Call::Poll]))
+        .unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    at_least(
+        &fleet,
+        1,
+        "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'",
+    )
+    .await;
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    assert_eq!(
+        fleet.database.texts("SELECT state FROM sync").await,
+        ["succeeded_with_gaps"]
+    );
+    let reasons = "SELECT DISTINCT reason FROM gap";
+    assert_eq!(fleet.database.texts(reasons).await, ["request_limit"]);
+    let cases = fleet.json(&["case", "list", "--org", "small", "--json"]).await;
+    assert_eq!(cases[0]["code"], "request_limit_exceeded", "{cases}");
+    let case = fleet
+        .json(&["case", "show", cases[0]["id"].as_str().unwrap(), "--json"])
+        .await;
+    let message = case["message"].as_str().unwrap();
+    assert!(
+        message.contains("not retrieved") && message.contains("TotalRequests"),
+        "{case}"
+    );
+    let attempts = "SELECT count(*) FROM timeline WHERE event = 'retry'";
+    assert_eq!(
+        fleet.database.count(attempts).await,
+        0,
+        "it is no failure of ours"
+    );
+    // the next sync asks for them, and resolves the case
+    fleet.simulator.clear_faults("small", None).unwrap();
+    assert_eq!(fleet.sync("small").await["state"], "succeeded");
+    let cases = fleet.json(&["case", "list", "--org", "small", "--json"]).await;
+    assert_eq!(cases[0]["state"], "resolved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_salesforce_refuses_before_there_is_a_plan_fails_with_its_code_when_its_patience_ends() {
+    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "3600")]).await;
+    fleet.connect(small("small", "EU1")).await;
+    fleet
+        .simulator
+        .fault("small", used_up(&[Call::List]))
+        .unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    at_least(
+        &fleet,
+        1,
+        "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'",
+    )
+    .await;
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    let codes = "SELECT failure_code FROM sync";
+    assert_eq!(fleet.database.texts(codes).await, ["request_limit_exceeded"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_takes_no_more_than_its_share_of_the_orgs_requests() {
     let settings = [("POLITENESS__NIGHT_PERCENT", "1")];

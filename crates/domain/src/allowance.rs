@@ -3,6 +3,8 @@
 //! The day's requests are the org's, for its users and all its programs: a part of them is never touched, and a night of
 //! ours takes no more than its share. Pure; what an org said last and what the ledger adds to it is `store`'s knowledge.
 
+use crate::{component::LeftOutReason, failure::FailureCode};
+
 /// The shares, in percent of the day's requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AllowanceRules {
@@ -28,6 +30,36 @@ pub enum Shortfall {
     Day,
     /// The night's: it does not come back before the next night.
     Night,
+}
+
+/// Why a sync may make no more calls for this night: what it has not done are gaps, each with a code of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OutOfCalls {
+    /// What is left of the org's requests is not ours.
+    Share,
+    /// Salesforce itself refuses: the org's requests are used up.
+    Refused,
+}
+
+impl OutOfCalls {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Share, Self::Refused];
+
+    /// Why components are gaps.
+    pub fn reason(self) -> LeftOutReason {
+        match self {
+            Self::Share => LeftOutReason::ApiAllowance,
+            Self::Refused => LeftOutReason::RequestLimit,
+        }
+    }
+
+    /// Of the case that says what was not finished, and of a sync that could not even begin.
+    pub fn code(self) -> FailureCode {
+        match self {
+            Self::Share => FailureCode::ApiAllowance,
+            Self::Refused => FailureCode::RequestLimitExceeded,
+        }
+    }
 }
 
 /// Calls that may be made now, at least one; `tonight` is what the night has taken.

@@ -56,7 +56,7 @@ impl Step<SyncContext> for Ingest {
             })
             .await;
         let answer = match answer {
-            Err(Trouble::Spent(words)) => return Ok(unfinished(cx, &job.part, &words).await?),
+            Err(Trouble::Spent { why, words }) => return Ok(unfinished(cx, &job.part, why, &words).await?),
             other => other?,
         };
         match answer {

@@ -109,6 +109,10 @@ impl<'a> Polite<'a> {
             return Ok(self.instance_down(standing, until));
         }
         match trouble.verdict() {
+            Some(Verdict::Wait {
+                why: WaitReason::RequestLimit,
+                ..
+            }) => Ok(self.refused(standing, &trouble)),
             Some(Verdict::Retry { .. }) => self.within_budgets(trouble, standing).await,
             _ => Ok(trouble),
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     WaitReason,
-    allowance::{DayUse, OutOfCalls, Shortfall, calls_left},
+    allowance::{DayUse, NightShare, OutOfCalls, Shortfall, calls_left},
 };
 use jiff::Timestamp;
 use nightshift_domain as domain;
@@ -47,8 +47,8 @@ impl Polite<'_> {
             used: seen.day.used + standing.others,
             ..seen.day
         };
-        let tonight = standing.tonight + standing.others;
-        calls_left(&self.context.politeness.allowance(), day, tonight)
+        let share = NightShare::of(standing.door, standing.by_themselves + standing.others);
+        calls_left(&self.context.politeness.allowance(), day, share)
     }
 
     /// Whether the org's last word about its day is so old that asking again is worth a call.
@@ -148,7 +148,7 @@ fn told(standing: &Standing, short: Shortfall, settings: &PolitenessSettings) ->
         Shortfall::Night => format!(
             "the night's {} calls are the {} % of the org's {} daily API requests that a night may take \
              (politeness.night_percent)",
-            standing.tonight, settings.night_percent, day.allowed
+            standing.by_themselves, settings.night_percent, day.allowed
         ),
     }
 }

@@ -157,6 +157,9 @@ fn archive(name: &str) -> Vec<u8> {
         "zip_cut_in_a_file" => cut(|whole| whole.len() / 3),
         "zip_cut_before_its_directory" => cut(|whole| place(whole, *b"PK\x01\x02")),
         "zip_cut_before_its_end" => cut(|whole| place(whole, *b"PK\x05\x06")),
+        "zip_folder_with_much_content" => {
+            behind_a_good_one(Entry::deflated("unpackaged/classes/", &noise(120 * MIB)))
+        }
         "zip_folder_with_content" => behind_a_good_one(Entry::stored("unpackaged/classes/", b"x")),
         other => panic!("{other} is not made here"),
     }

@@ -94,7 +94,7 @@ impl Inflate {
     }
 
     /// The entry's `unpacked` bytes, if they went into nothing the first time. They are the same ones: what was kept is
-    /// what was read.
+    /// what was read, and each byte of it was taken.
     pub(crate) fn again(&mut self, unpacked: u64, into: &mut Vec<u8>) -> Result<(), DecompressError> {
         if self.counted.take().is_none() {
             return Ok(());
@@ -106,7 +106,7 @@ impl Inflate {
             while ((self.stream.total_in() - before) as usize) < piece.len() {
                 let rest = &piece[(self.stream.total_in() - before) as usize..];
                 let status = self.stream.decompress_vec(rest, into, FlushDecompress::None)?;
-                if status == Status::BufError {
+                if status != Status::Ok {
                     break;
                 }
             }

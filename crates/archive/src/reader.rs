@@ -118,9 +118,6 @@ impl<R: Read> ArchiveReader<R> {
             if !name.ends_with('/') {
                 return Ok(Some(name));
             }
-            if !into.is_empty() {
-                return Err(corrupt(&name, "a folder with content"));
-            }
         }
     }
 
@@ -149,6 +146,9 @@ impl<R: Read> ArchiveReader<R> {
             unpacked,
         };
         self.check(&header, facts)?;
+        if header.name.ends_with('/') && facts.unpacked > 0 {
+            return Err(corrupt(&header.name, "a folder with content"));
+        }
         self.unpacked += facts.unpacked;
         if self.unpacked > self.limits.unpacked_bytes {
             return Err(ArchiveError::TooLarge(self.limits.unpacked_bytes));
@@ -162,6 +162,7 @@ impl<R: Read> ArchiveReader<R> {
         self.inflate
             .again(facts.unpacked, into)
             .map_err(|_| corrupt(&header.name, NO_DEFLATE))?;
+        debug_assert_eq!(into.len() as u64, facts.unpacked, "twice the same");
         self.entries.insert(header.raw_name, facts);
         Ok(header.name)
     }

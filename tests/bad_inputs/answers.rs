@@ -1,67 +1,28 @@
 //! What proxies, maintenance pages and attackers answer instead of Salesforce, to the client that production uses.
+//!
+//! Answers that are only too much or too late, each beyond a bound of its own, stand in `bounded.rs`.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io::Write, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
-use futures::future::BoxFuture;
-use nightshift_domain::OrgId;
-use nightshift_salesforce::{
-    ApiVersion, App, AsyncId, CallCounter, Client, Grant, HostPolicy, Http, HttpSettings, ListQuery, MIB,
-    Proxy, RetrieveRequest, Salesforce, SalesforceError, Session, TokenError, TokenGeneration, TokenSource,
-};
-use secrecy::SecretString;
-use uuid::Uuid;
+use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Proxy, Salesforce};
 
 use crate::{
-    Prepared, judged,
+    Prepared, bounded,
+    calls::{Call, ask, client, list},
+    judged,
     retrieves::RUNTIME,
     web::{Answer, End, http, serve},
 };
 
-/// Sessions of one org: its token is its name.
-struct Tokens(u16, &'static str);
-
-impl Tokens {
-    fn session(&self) -> Session {
-        Session {
-            instance_url: format!("http://127.0.0.1:{}/", self.0).parse().unwrap(),
-            access_token: format!("00Dxx!{}", self.1).into(),
-            generation: TokenGeneration(1),
-        }
-    }
-}
-
-impl TokenSource for Tokens {
-    fn token<'a>(&'a self, _: OrgId, _: &'a CallCounter) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(async { Ok(self.session()) })
-    }
-
-    fn refresh<'a>(
-        &'a self,
-        _: OrgId,
-        _: TokenGeneration,
-        _: &'a CallCounter,
-    ) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(async { Ok(self.session()) })
-    }
-}
-
-/// The call that gets the bad answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Call {
-    Versions,
-    Identity,
-    Token,
-    Describe,
-    List,
-    Retrieve,
-    Poll,
-}
-
 pub fn prepare(name: &str) -> Prepared {
-    let (call, answer) = made(name);
+    if name == "soap_type_name_longer_than_its_limit" {
+        return bounded::type_name();
+    }
+    let (call, answer) = bounded::made(name).unwrap_or_else(|| made(name));
     let port = match name {
         "http_nobody_listens" => 1,
+        "http_no_connection_comes_to_be" => bounded::deaf(),
         _ => serve(answer, xml(&listing("<result><fullName>A</fullName></result>"))),
     };
     let mut settings = HttpSettings {
@@ -69,14 +30,11 @@ pub fn prepare(name: &str) -> Prepared {
         idle_timeout: Duration::from_millis(400),
         ..HttpSettings::default()
     };
-    settings.limits.rest.first_byte = Duration::from_millis(400);
     // what pauses and what drips is refused by the same clock as in production, which goes slower
-    settings.limits.soap.whole = Duration::from_millis(1_000);
-    if name == "soap_body_larger_than_its_limit" {
-        settings.limits.soap.body = MIB;
-    }
+    bounded::shorten(name, &mut settings);
     let salesforce = Salesforce::new(Http::new(settings).unwrap(), HostPolicy::new(["127.0.0.1"]));
-    let neighbour = (name != "http_nobody_listens").then(|| client(&salesforce, port, "NEIGHBOUR"));
+    let alone = ["http_nobody_listens", "http_no_connection_comes_to_be"].contains(&name);
+    let neighbour = (!alone).then(|| client(&salesforce, port, "NEIGHBOUR"));
     if let Some(neighbour) = &neighbour {
         // connections, buffers and tables that every process has
         RUNTIME.block_on(list(neighbour)).unwrap();
@@ -93,58 +51,15 @@ pub fn prepare(name: &str) -> Prepared {
     })
 }
 
-fn client(salesforce: &Salesforce, port: u16, name: &'static str) -> Client {
-    let org = OrgId::from_uuid(Uuid::nil());
-    let tokens = Arc::new(Tokens(port, name));
-    salesforce.client(org, tokens, CallCounter::new(), ApiVersion::NEWEST_TESTED)
-}
-
-async fn list(client: &Client) -> Result<(), SalesforceError> {
-    let mut listing = client.list_metadata(&[ListQuery::of("ApexClass")]).await?;
-    while listing.next().await?.is_some() {}
-    Ok(())
-}
-
-async fn ask(salesforce: &Salesforce, port: u16, call: Call) -> Result<(), SalesforceError> {
-    let client = client(salesforce, port, "ORG");
-    let id = AsyncId::new("09S000000000001AAA").unwrap();
-    match call {
-        Call::Versions => client.choose_version().await.map(drop),
-        Call::Identity => client.identity().await.map(drop),
-        Call::Describe => client.describe_metadata().await.map(drop),
-        Call::List => list(&client).await,
-        Call::Retrieve => client
-            .retrieve(&RetrieveRequest { types: vec![] })
-            .await
-            .map(drop),
-        Call::Poll => client.retrieve_status(&id).await.map(drop),
-        Call::Token => {
-            let refresh_token = SecretString::from("5Aep");
-            let app = App {
-                address: &Tokens(port, "ORG").session().instance_url,
-                client_id: "app",
-                client_secret: None,
-            };
-            let grant = Grant::RefreshToken(&refresh_token);
-            salesforce
-                .oauth()
-                .token(&app, grant, &CallCounter::new())
-                .await
-                .and_then(|answer| answer.usable(salesforce.hosts()))
-                .map(drop)
-        }
-    }
-}
-
-const JSON: &str = "content-type: application/json\r\n";
-const XML: &str = "content-type: text/xml\r\n";
+pub const JSON: &str = "content-type: application/json\r\n";
+pub const XML: &str = "content-type: text/xml\r\n";
 const HTML: &str = "content-type: text/html\r\n";
 
-fn envelope(body: &str) -> String {
+pub fn envelope(body: &str) -> String {
     format!("<Envelope><Body>{body}</Body></Envelope>")
 }
 
-fn listing(entries: &str) -> String {
+pub fn listing(entries: &str) -> String {
     envelope(&format!("<listMetadataResponse>{entries}</listMetadataResponse>"))
 }
 
@@ -154,15 +69,15 @@ fn polled(inside: &str) -> String {
     ))
 }
 
-fn xml(text: &str) -> Answer {
+pub fn xml(text: &str) -> Answer {
     http("200 OK", XML, text)
 }
 
-fn json(text: impl AsRef<[u8]>) -> Answer {
+pub fn json(text: impl AsRef<[u8]>) -> Answer {
     http("200 OK", JSON, text)
 }
 
-fn raw(bytes: impl AsRef<[u8]>, end: End) -> Answer {
+pub fn raw(bytes: impl AsRef<[u8]>, end: End) -> Answer {
     Answer {
         bytes: bytes.as_ref().to_vec(),
         end,

@@ -103,6 +103,17 @@ fn archive(name: &str) -> Vec<u8> {
         "zip_entry_larger_than_its_limit" => {
             behind_a_good_one(Entry::deflated(PATH, &noise(129 * MIB)).streamed(true))
         }
+        "zip_entry_that_says_it_is_larger_than_its_limit" => {
+            behind_a_good_one(Entry::deflated(PATH, &noise(129 * MIB)))
+        }
+        "zip_entry_with_more_compressed_bytes_than_its_limit" => {
+            let tiny_blocks = [0, 0, 0, 0xff, 0xff].repeat(9 * MIB);
+            behind_a_good_one(good().with(|entry| entry.data = tiny_blocks))
+        }
+        "zip_large_entry_with_another_checksum" => {
+            let good = Entry::deflated(PATH, &noise(120 * MIB)).streamed(true);
+            behind_a_good_one(good.with(|entry| entry.descriptor.as_mut().unwrap().said.crc ^= 1))
+        }
         "zip_larger_than_its_limit" | "zip_with_more_bytes_than_its_limit" => {
             behind_a_good_one(Entry::stored("unpackaged/documents/x.bin", &noise(100_001)))
         }
@@ -146,6 +157,9 @@ fn archive(name: &str) -> Vec<u8> {
         "zip_cut_in_a_file" => cut(|whole| whole.len() / 3),
         "zip_cut_before_its_directory" => cut(|whole| place(whole, *b"PK\x01\x02")),
         "zip_cut_before_its_end" => cut(|whole| place(whole, *b"PK\x05\x06")),
+        "zip_folder_with_much_content" => {
+            behind_a_good_one(Entry::deflated("unpackaged/classes/", &noise(120 * MIB)))
+        }
         "zip_folder_with_content" => behind_a_good_one(Entry::stored("unpackaged/classes/", b"x")),
         other => panic!("{other} is not made here"),
     }

@@ -3,10 +3,14 @@
 use std::{fs, path::Path, process::Command};
 
 use nightshift::config::{ConfigError, Sources, load};
+use nightshift_domain::OrgName;
 
 use crate::{Judged, Prepared, table};
 
 pub fn prepare(name: &str) -> Prepared {
+    if name == "org_name_longer_than_its_limit" {
+        return org_name();
+    }
     let folder = tempfile::tempdir().unwrap();
     let sources = sources(name, &folder.path().join("nightshift.toml"));
     load(&good()).unwrap();
@@ -20,6 +24,19 @@ pub fn prepare(name: &str) -> Prepared {
                 .err()
                 .map(|error| error.to_string())
                 .unwrap_or_default(),
+        }
+    })
+}
+
+/// What `org add` and `org login` read first; wrong usage like a configuration that is none.
+fn org_name() -> Prepared {
+    let names = ["x".repeat(101), "x".repeat(100)];
+    Box::new(move || {
+        let [bad, good] = names.map(|name| name.parse::<OrgName>().err());
+        Judged {
+            code: "exit_2".to_owned(),
+            text: bad.map(|error| error.to_string()).unwrap_or_default(),
+            harm: good.map(|error| error.to_string()).unwrap_or_default(),
         }
     })
 }

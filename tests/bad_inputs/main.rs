@@ -11,6 +11,8 @@
 
 mod answers;
 mod archives;
+mod bounded;
+mod calls;
 mod configurations;
 mod files;
 mod measure;
@@ -115,7 +117,7 @@ fn each_bad_input_is_refused_by_name_soon_and_in_little_memory() {
         if !seen.judged.harm.is_empty() {
             wrong.push(format!("{}: harmed others: {}", row.name, seen.judged.harm));
         }
-        if seen.busy > SECONDS || seen.seconds > WALL_SECONDS || seen.mib > row.mib.unwrap_or(MIB) {
+        if seen.busy > SECONDS || seen.seconds > WALL_SECONDS || seen.mib > MIB {
             wrong.push(format!(
                 "{}: {:.3} s, {:.1} MiB",
                 row.name, seen.seconds, seen.mib

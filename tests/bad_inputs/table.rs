@@ -39,8 +39,6 @@ pub struct Row {
     pub code: String,
     /// Parts of the text that people read: the thing, the place, the remedy.
     pub says: Vec<String>,
-    /// Memory that its limit itself allows, in MiB, where that is more than usual.
-    pub mib: Option<f64>,
 }
 
 /// All rows; names are unique.
@@ -50,8 +48,8 @@ pub fn rows() -> Vec<Row> {
         .skip(1)
         .map(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
-            let [kind, name, code, says, mib] = fields[..] else {
-                panic!("five fields, not {line:?}")
+            let [kind, name, code, says] = fields[..] else {
+                panic!("four fields, not {line:?}")
             };
             Row {
                 kind: *Kind::ALL.iter().find(|known| known.word() == kind).unwrap(),
@@ -62,7 +60,6 @@ pub fn rows() -> Vec<Row> {
                     .filter(|part| !part.is_empty())
                     .map(str::to_owned)
                     .collect(),
-                mib: mib.parse().ok(),
             }
         })
         .collect();

@@ -136,6 +136,10 @@ async fn an_org_of_the_apps_key_is_synced_disconnected_and_connected_by_the_apps
         path.display().to_string()
     };
     let pair = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    fleet
+        .simulator
+        .register_key("acme", &pair.public_key_pem())
+        .unwrap();
     let (key, secret) = (
         file("app.key", &pair.serialize_pem()),
         file("app.secret", "s3cret\n"),

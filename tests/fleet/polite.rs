@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
+use nightshift_simulator::{Call, Fault, FaultKind, Latency, OrgSpec, SimulatorSettings};
 use serde_json::Value;
 
 use crate::harness::{Fleet, small_org};
@@ -102,6 +102,69 @@ async fn an_instance_that_is_down_is_called_by_nobody_until_a_probe_is_answered(
     assert_eq!(fleet.database.count(retries).await, 2, "those before it opened");
     let closed = "SELECT count(*) FROM instance WHERE name = 'EU1' AND circuit = 'closed'";
     assert_eq!(fleet.database.count(closed).await, 1);
+}
+
+/// What a process serves at `/metrics`.
+async fn metrics(port: u16) -> String {
+    let answer = client()
+        .get(format!("http://127.0.0.1:{port}/metrics"))
+        .send()
+        .await;
+    answer.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_break_off_open_the_circuit_which_is_shown_as_open_until_it_closes() {
+    let settings = [
+        ("POLITENESS__CIRCUIT_FAILURES", "3"),
+        ("SYNC__PATIENCE_SECONDS", "100000"),
+    ];
+    let mut fleet = Fleet::new(&settings).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let listen = format!("127.0.0.1:{port}");
+    fleet.start("scheduler", &[("NIGHTSHIFT__HTTP__LISTEN", &listen)]);
+    fleet.start("worker", &[]);
+    fleet.connect(small("small", "EU1")).await;
+    let mut cut = Fault::new(FaultKind::CutBody);
+    cut.calls = vec![Call::List];
+    fleet.simulator.fault("small", cut).unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    let open = "SELECT count(*) FROM instance WHERE name = 'EU1' AND circuit = 'open'";
+    at_least(&fleet, 1, open).await;
+    let shown = async |value: &str| {
+        let line = format!("nightshift_circuit_open{{instance=\"EU1\"}} {value}");
+        for _ in 0..100 {
+            if metrics(port).await.contains(&line) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("never shown: {line}: {}", metrics(port).await);
+    };
+    shown("1").await;
+    fleet.simulator.clear_faults("small", None).unwrap();
+    until_ended(&fleet, Duration::from_secs(601)).await;
+    assert_eq!(
+        fleet.database.texts("SELECT state FROM sync").await,
+        ["succeeded"]
+    );
+    shown("0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zip_that_breaks_off_counts_against_its_instance_too() {
+    let fleet = Fleet::running(&[]).await;
+    fleet.connect(small("small", "EU1")).await;
+    let mut cut = Fault::new(FaultKind::ResetInMidTransfer);
+    cut.times = Some(1);
+    fleet.simulator.fault("small", cut).unwrap();
+    assert_eq!(fleet.sync("small").await["state"], "succeeded");
+    let met = "SELECT coalesce(sum(unavailable), 0)::bigint FROM instance WHERE name = 'EU1'";
+    assert_eq!(fleet.database.count(met).await, 1);
 }
 
 /// A sync by hand whose retrieve waits in Salesforce's queue while others use up the org's day.
@@ -239,25 +302,136 @@ async fn a_sync_whose_day_does_not_come_back_ends_with_gaps_and_says_what_was_no
     assert_eq!(fleet.database.count("SELECT count(*) FROM gap").await, 0);
 }
 
+/// What Salesforce says when an org's requests are used up, to these calls and for ever.
+fn used_up(calls: &[Call]) -> Fault {
+    let mut fault = Fault::new(FaultKind::RequestLimitExceeded);
+    fault.calls = calls.to_vec();
+    fault
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_whose_calls_salesforce_refuses_for_the_day_waits_and_ends_with_gaps_of_their_own_code() {
+    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "7200")]).await;
+    fleet.connect(small("small", "EU1")).await;
+    fleet.simulator.fault("small", used_up(&[Call::Poll])).unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    at_least(
+        &fleet,
+        1,
+        "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'",
+    )
+    .await;
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    assert_eq!(
+        fleet.database.texts("SELECT state FROM sync").await,
+        ["succeeded_with_gaps"]
+    );
+    let reasons = "SELECT DISTINCT reason FROM gap";
+    assert_eq!(fleet.database.texts(reasons).await, ["request_limit"]);
+    let cases = fleet.json(&["case", "list", "--org", "small", "--json"]).await;
+    assert_eq!(cases[0]["code"], "request_limit_exceeded", "{cases}");
+    let case = fleet
+        .json(&["case", "show", cases[0]["id"].as_str().unwrap(), "--json"])
+        .await;
+    let message = case["message"].as_str().unwrap();
+    assert!(
+        message.contains("not retrieved") && message.contains("TotalRequests"),
+        "{case}"
+    );
+    let attempts = "SELECT count(*) FROM timeline WHERE event = 'retry'";
+    assert_eq!(
+        fleet.database.count(attempts).await,
+        0,
+        "it is no failure of ours"
+    );
+    // the next sync asks for them, and resolves the case
+    fleet.simulator.clear_faults("small", None).unwrap();
+    assert_eq!(fleet.sync("small").await["state"], "succeeded");
+    let cases = fleet.json(&["case", "list", "--org", "small", "--json"]).await;
+    assert_eq!(cases[0]["state"], "resolved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_salesforce_refuses_before_there_is_a_plan_fails_with_its_code_when_its_patience_ends() {
+    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "3600")]).await;
+    fleet.connect(small("small", "EU1")).await;
+    fleet.simulator.fault("small", used_up(&[Call::List])).unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    at_least(
+        &fleet,
+        1,
+        "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'",
+    )
+    .await;
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    let codes = "SELECT failure_code FROM sync";
+    assert_eq!(fleet.database.texts(codes).await, ["request_limit_exceeded"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_takes_no_more_than_its_share_of_the_orgs_requests() {
-    let settings = [("POLITENESS__NIGHT_PERCENT", "1")];
+    // 150 of 15,000, and batches so small that a first sync needs more
+    let settings = [
+        ("POLITENESS__NIGHT_PERCENT", "1"),
+        ("SYNC__BATCH_FILES", "50"),
+        ("SCHEDULER__TICK_MILLIS", "100"),
+    ];
     let fleet = Fleet::running(&settings).await;
     fleet.connect(OrgSpec::generated("big", 7, 2_000)).await;
-    let mut ends = Vec::new();
-    for _ in 0..12 {
-        let sync = fleet.sync("big").await;
-        ends.push(sync["state"].as_str().unwrap().to_owned());
-        let cases = fleet.json(&["case", "list", "--org", "big", "--json"]).await;
-        if cases[0]["code"] == "api_allowance" {
+    fleet.slot_comes("big").await;
+    at_least(&fleet, 1, "SELECT count(*) FROM sync").await;
+    until_ended(&fleet, Duration::ZERO).await;
+    assert_eq!(
+        fleet.database.texts("SELECT state FROM sync").await,
+        ["succeeded_with_gaps"]
+    );
+    let cases = fleet.json(&["case", "list", "--org", "big", "--json"]).await;
+    assert_eq!(cases[0]["code"], "api_allowance");
+    let (booked, share) = ("SELECT sum(calls)::bigint FROM call_ledger", 15_000 / 100);
+    let of_the_night = fleet.database.count(booked).await;
+    assert!(
+        (share - 5..=share).contains(&of_the_night),
+        "{of_the_night} calls"
+    );
+    // a person who wants the rest now is not held to it
+    let sync = fleet.sync("big").await;
+    assert_eq!(sync["state"], "succeeded", "{sync}");
+    assert!(fleet.database.count(booked).await > share);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_calls_of_an_org_are_under_way_than_it_may_have_however_many_workers_run() {
+    // slow enough that calls meet, and batches small enough that many jobs are due at once
+    let salesforce = SimulatorSettings {
+        latency: Latency::Drawn { speed: 10.0 },
+        ..SimulatorSettings::default()
+    };
+    let settings = [("JOBS__CALLS_PER_ORG", "3"), ("SYNC__BATCH_FILES", "40")];
+    let mut fleet = Fleet::beside(salesforce, &settings).await;
+    fleet.start("scheduler", &[]);
+    for _ in 0..3 {
+        fleet.start("worker", &[]);
+    }
+    for org in ["one", "two"] {
+        fleet.connect(OrgSpec::generated(org, 7, 500)).await;
+        fleet.json(&["sync", org, "--json"]).await;
+    }
+    let ended = "SELECT count(*) FROM sync WHERE ended_at IS NOT NULL";
+    for _ in 0..1_200 {
+        if fleet.database.count(ended).await == 2 {
             break;
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let cases = fleet.json(&["case", "list", "--org", "big", "--json"]).await;
-    assert_eq!(cases[0]["code"], "api_allowance", "{ends:?}");
-    let (booked, share) = ("SELECT sum(calls)::bigint FROM call_ledger", 15_000 / 100);
-    let booked = fleet.database.count(booked).await;
-    assert!((share - 5..=share).contains(&booked), "{booked} calls, {ends:?}");
+    assert_eq!(
+        fleet.database.texts("SELECT state FROM sync").await,
+        ["succeeded"; 2]
+    );
+    let retrieves = "SELECT count(*) FROM timeline WHERE kind = 'retrieve'";
+    assert!(fleet.database.count(retrieves).await > 12);
+    for org in ["one", "two"] {
+        assert_eq!(fleet.simulator.most_at_once(org).unwrap(), 3, "{org}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

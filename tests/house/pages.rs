@@ -79,11 +79,21 @@ fn the_page_of_requests_is_the_list_of_the_client() {
     let mut wanted = String::from("| method | path | what it does to the org |\n| --- | --- | --- |\n");
     for endpoint in Endpoint::ALL {
         let (method, path, nature) = endpoint.row();
-        let names = ["{token}", "{userinfo}", "{data}", "{metadata}"];
+        // in the order of the paths; a person's browser alone goes to the first
+        let names = [
+            "{authorize}",
+            "{revoke}",
+            "{token}",
+            "{userinfo}",
+            "{data}",
+            "{metadata}",
+        ];
+        assert_eq!(names.len(), operations::PATHS.len());
         let path = names
             .into_iter()
             .zip(operations::PATHS)
             .fold(path.to_owned(), |path, (name, filled)| path.replace(name, filled));
+        assert!(path.starts_with("/services/"), "{path}");
         let nature = match nature {
             Nature::Reads => "reads",
             Nature::Asks => "reads: the question is too long for a GET",

@@ -9,12 +9,14 @@ pub enum ArchiveError {
     #[error("the zip has more than {0} entries")]
     TooManyEntries(u64),
     /// One entry is larger than the limit.
-    #[error("{name} has more than {limit} bytes")]
+    #[error("{name} has more than {limit} {what}")]
     EntryTooLarge {
         /// Which.
         name: String,
         /// In bytes.
         limit: u64,
+        /// Which bytes: all, or the compressed ones.
+        what: &'static str,
     },
     /// The whole is larger than the limit.
     #[error("the zip has more than {0} bytes")]
@@ -92,6 +94,7 @@ mod tests {
             ArchiveError::EntryTooLarge {
                 name: name(),
                 limit: 1,
+                what: "bytes",
             },
             ArchiveError::TooLarge(1),
             ArchiveError::Bomb {

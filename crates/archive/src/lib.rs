@@ -6,6 +6,7 @@
 
 mod central;
 mod error;
+mod inflate;
 mod input;
 mod limits;
 mod name;

@@ -7,6 +7,9 @@ pub struct Limits {
     pub entries: u64,
     /// Unpacked bytes of one entry (128 MiB): it is held in memory.
     pub entry_bytes: u64,
+    /// Compressed bytes of one entry (40 MiB): they are kept until its size and checksum are known to be right, and
+    /// Salesforce's own limit of a whole zip is 39 MB.
+    pub entry_compressed_bytes: u64,
     /// Unpacked bytes of the whole (4 GiB); Salesforce's own limit is 600 MB.
     pub unpacked_bytes: u64,
     /// Compressed bytes of the whole (400 MiB); Salesforce's own limit is 39 MB.
@@ -24,6 +27,7 @@ impl Default for Limits {
         Self {
             entries: 20_000,
             entry_bytes: 128 << 20,
+            entry_compressed_bytes: 40 << 20,
             unpacked_bytes: 4 << 30,
             compressed_bytes: 400 << 20,
             ratio: 200,

@@ -5,12 +5,13 @@ use std::{
     io::Read,
 };
 
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use flate2::Crc;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     central::{self, END, END64, Facts, wide_sizes},
     error::ArchiveError,
+    inflate::Inflate,
     input::Input,
     limits::Limits,
     name,
@@ -20,16 +21,15 @@ const LOCAL: u32 = 0x0403_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
 /// A descriptor that says "no bytes": Info-ZIP puts one behind an empty file that it stores, when it writes to a pipe.
 const EMPTY: &[u8] = b"PK\x07\x08\0\0\0\0\0\0\0\0\0\0\0\0";
+const NO_DEFLATE: &str = "its compressed data is no deflate stream";
 /// Beyond so many unpacked bytes an entry's ratio counts.
 const RATIO_FROM: u64 = 1 << 20;
-/// Room that an entry's buffer grows by while its size is not known.
-const GROWTH: usize = 64 << 10;
 
 /// Reads a zip from a stream.
 pub struct ArchiveReader<R> {
     input: Input<R>,
     limits: Limits,
-    inflate: Decompress,
+    inflate: Inflate,
     entries: HashMap<Vec<u8>, Facts>,
     folded: HashSet<String>,
     alike: Vec<String>,
@@ -76,7 +76,7 @@ impl<R: Read> ArchiveReader<R> {
         Self {
             input: Input::new(source, limits.compressed_bytes),
             limits,
-            inflate: Decompress::new(false),
+            inflate: Inflate::new(),
             entries: HashMap::new(),
             folded: HashSet::new(),
             alike: Vec::new(),
@@ -118,9 +118,6 @@ impl<R: Read> ArchiveReader<R> {
             if !name.ends_with('/') {
                 return Ok(Some(name));
             }
-            if !into.is_empty() {
-                return Err(corrupt(&name, "a folder with content"));
-            }
         }
     }
 
@@ -138,19 +135,20 @@ impl<R: Read> ArchiveReader<R> {
         self.admit(&header)?;
         into.clear();
         let before = self.input.taken();
-        match header.method {
+        let (crc, unpacked) = match header.method {
             0 => self.stored(&header, into)?,
             8 => self.deflated(&header, into, before)?,
             _ => return Err(unsupported(&header.name, "this method of compression")),
-        }
-        let mut crc = Crc::new();
-        crc.update(into);
+        };
         let facts = Facts {
-            crc: crc.sum(),
+            crc,
             compressed: self.input.taken() - before,
-            unpacked: into.len() as u64,
+            unpacked,
         };
         self.check(&header, facts)?;
+        if header.name.ends_with('/') && facts.unpacked > 0 {
+            return Err(corrupt(&header.name, "a folder with content"));
+        }
         self.unpacked += facts.unpacked;
         if self.unpacked > self.limits.unpacked_bytes {
             return Err(ArchiveError::TooLarge(self.limits.unpacked_bytes));
@@ -161,6 +159,10 @@ impl<R: Read> ArchiveReader<R> {
                 ratio: self.limits.ratio,
             });
         }
+        self.inflate
+            .again(facts.unpacked, into)
+            .map_err(|_| corrupt(&header.name, NO_DEFLATE))?;
+        debug_assert_eq!(into.len() as u64, facts.unpacked, "twice the same");
         self.entries.insert(header.raw_name, facts);
         Ok(header.name)
     }
@@ -201,7 +203,7 @@ impl<R: Read> ArchiveReader<R> {
         })
     }
 
-    /// Counts and names, before any byte of data is read.
+    /// Counts, names and the size that is said, before any byte of data is read.
     fn admit(&mut self, header: &Header) -> Result<(), ArchiveError> {
         self.seen += 1;
         if self.seen > self.limits.entries {
@@ -210,21 +212,20 @@ impl<R: Read> ArchiveReader<R> {
         if self.entries.contains_key(&header.raw_name) {
             return Err(ArchiveError::Duplicate(header.name.clone()));
         }
+        self.bounded_unpacked(header, header.unpacked)?;
         if !self.folded.insert(folded(&header.name)) {
             self.alike.push(header.name.clone());
         }
         Ok(())
     }
 
-    fn stored(&mut self, header: &Header, into: &mut Vec<u8>) -> Result<(), ArchiveError> {
+    fn stored(&mut self, header: &Header, into: &mut Vec<u8>) -> Result<(u32, u64), ArchiveError> {
         let unknown = header.has_descriptor && header.compressed == 0 && !header.name.ends_with('/');
         if unknown && self.input.peek(EMPTY.len())? != EMPTY {
             // Its end cannot be found: the data itself may hold signatures.
             return Err(unsupported(&header.name, "stored data of unknown length"));
         }
-        if header.compressed > self.limits.entry_bytes {
-            return Err(self.too_large(header));
-        }
+        self.bounded_compressed(header, header.compressed)?;
         let mut left = header.compressed as usize;
         while left > 0 {
             let waiting = self.input.fill()?;
@@ -236,42 +237,44 @@ impl<R: Read> ArchiveReader<R> {
             self.input.consume(n)?;
             left -= n;
         }
-        Ok(())
+        let mut crc = Crc::new();
+        crc.update(into);
+        Ok((crc.sum(), into.len() as u64))
     }
 
-    fn deflated(&mut self, header: &Header, into: &mut Vec<u8>, before: u64) -> Result<(), ArchiveError> {
-        self.inflate.reset(false);
-        let hint = (header.unpacked.min(self.limits.entry_bytes) as usize).min(8 << 20);
-        into.reserve(hint.max(GROWTH));
+    fn deflated(
+        &mut self,
+        header: &Header,
+        into: &mut Vec<u8>,
+        before: u64,
+    ) -> Result<(u32, u64), ArchiveError> {
+        self.inflate.begin(header.unpacked, into);
         loop {
             let waiting = self.input.fill()?;
             let at_end = waiting.is_empty();
-            let (taken, given) = (self.inflate.total_in(), into.len());
-            let status = self
+            let step = self
                 .inflate
-                .decompress_vec(waiting, into, FlushDecompress::None)
-                .map_err(|_| corrupt(&header.name, "its compressed data is no deflate stream"))?;
-            let consumed = (self.inflate.total_in() - taken) as usize;
-            self.input.consume(consumed)?;
-            self.bounded(header, into.len() as u64, before)?;
-            match status {
-                Status::StreamEnd => return Ok(()),
-                _ if at_end => return Err(ArchiveError::Truncated(header.name.clone())),
-                _ if into.len() == into.capacity() => into.reserve(into.capacity().clamp(GROWTH, 16 << 20)),
-                _ if consumed == 0 && into.len() == given => {
-                    return Err(corrupt(&header.name, "its compressed data makes no progress"));
-                }
-                _ => {}
+                .step(waiting, into)
+                .map_err(|_| corrupt(&header.name, NO_DEFLATE))?;
+            self.input.consume(step.consumed)?;
+            self.bounded(header, step.unpacked, before)?;
+            if step.ended {
+                return Ok((self.inflate.checksum(into), step.unpacked));
+            }
+            if at_end && !step.moved {
+                return Err(ArchiveError::Truncated(header.name.clone()));
+            }
+            if !step.moved {
+                return Err(corrupt(&header.name, "its compressed data makes no progress"));
             }
         }
     }
 
     /// The bounds that must hold while an entry grows.
     fn bounded(&self, header: &Header, unpacked: u64, before: u64) -> Result<(), ArchiveError> {
-        if unpacked > self.limits.entry_bytes {
-            return Err(self.too_large(header));
-        }
+        self.bounded_unpacked(header, unpacked)?;
         let compressed = self.input.taken() - before;
+        self.bounded_compressed(header, compressed)?;
         if unpacked > RATIO_FROM && (unpacked - RATIO_FROM) / self.limits.ratio > compressed {
             return Err(ArchiveError::Bomb {
                 name: header.name.clone(),
@@ -281,11 +284,19 @@ impl<R: Read> ArchiveReader<R> {
         Ok(())
     }
 
-    fn too_large(&self, header: &Header) -> ArchiveError {
-        ArchiveError::EntryTooLarge {
-            name: header.name.clone(),
-            limit: self.limits.entry_bytes,
+    fn bounded_unpacked(&self, header: &Header, bytes: u64) -> Result<(), ArchiveError> {
+        if bytes > self.limits.entry_bytes {
+            return Err(too_large(header, self.limits.entry_bytes, "bytes"));
         }
+        Ok(())
+    }
+
+    fn bounded_compressed(&self, header: &Header, bytes: u64) -> Result<(), ArchiveError> {
+        let limit = self.limits.entry_compressed_bytes;
+        if bytes > limit {
+            return Err(too_large(header, limit, "compressed bytes"));
+        }
+        Ok(())
     }
 
     /// What was read against what the header, or the descriptor behind the data, says.
@@ -328,6 +339,14 @@ impl<R: Read> ArchiveReader<R> {
     /// For the one checksum that looks like the signature: does the checksum follow?
     fn next_is_checksum(&mut self, crc: u32) -> Result<bool, ArchiveError> {
         Ok(self.input.peek(4)? == crc.to_le_bytes())
+    }
+}
+
+fn too_large(header: &Header, limit: u64, what: &'static str) -> ArchiveError {
+    ArchiveError::EntryTooLarge {
+        name: header.name.clone(),
+        limit,
+        what,
     }
 }
 

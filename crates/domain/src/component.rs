@@ -163,6 +163,8 @@ pub enum LeftOutReason {
     Unreadable,
     /// The sync might make no more calls.
     ApiAllowance,
+    /// Salesforce took no more calls: the org's requests were used up.
+    RequestLimit,
     /// A listing entry that names nothing.
     Unnamed,
     /// The type can hold secrets.
@@ -175,7 +177,7 @@ pub enum LeftOutReason {
 
 impl LeftOutReason {
     /// All reasons.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ListingFailed,
         Self::TypeNotDescribed,
         Self::CannotBeFound,
@@ -185,6 +187,7 @@ impl LeftOutReason {
         Self::NotDelivered,
         Self::Unreadable,
         Self::ApiAllowance,
+        Self::RequestLimit,
         Self::Unnamed,
         Self::MayHoldSecrets,
         Self::DailyBudget,
@@ -204,6 +207,7 @@ impl LeftOutReason {
             | Self::NotDelivered
             | Self::Unreadable
             | Self::ApiAllowance
+            | Self::RequestLimit
             | Self::Unnamed => LeftOutKind::Gap,
         }
     }
@@ -220,6 +224,7 @@ impl LeftOutReason {
             Self::NotDelivered => "not_delivered",
             Self::Unreadable => "unreadable",
             Self::ApiAllowance => "api_allowance",
+            Self::RequestLimit => "request_limit",
             Self::Unnamed => "unnamed",
             Self::MayHoldSecrets => "may_hold_secrets",
             Self::DailyBudget => "daily_budget",

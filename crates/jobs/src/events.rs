@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use domain::{FailureCode, JobId, Kind, OrgId};
+use domain::{FailureCode, JobId, Kind, OrgId, circuit::Circuit};
 use nightshift_domain as domain;
-use nightshift_store::jobs::ClassCount;
+use nightshift_store::{instances::InstanceRow, jobs::ClassCount};
 
 /// A job was claimed.
 pub fn claimed(kind: &Kind) {
@@ -89,6 +89,14 @@ pub fn counted(counts: &[ClassCount]) {
         }
         let oldest = found.map_or_else(Default::default, |count| count.oldest_due_seconds);
         tracing::info!(target: "nightshift::metric", gauge = "nightshift_oldest_due_seconds", class = word, value = oldest);
+    }
+}
+
+/// Which instances are not called, of all that something is known of: those that are called again are told too.
+pub fn circuits(instances: &[InstanceRow]) {
+    for row in instances {
+        let (instance, open) = (row.name.as_str(), row.health.circuit != Circuit::Closed);
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_circuit_open", instance, value = i64::from(open));
     }
 }
 

@@ -68,6 +68,7 @@ impl Sweeper {
         events::swept();
         if self.rounds.is_multiple_of(ROUNDS_A_COUNT) {
             events::counted(&self.store.jobs().counts().await?);
+            events::circuits(&self.store.instances().list().await?);
             events::unsent(self.store.outbox().waiting().await?);
         }
         Ok(announced)

@@ -138,6 +138,7 @@ impl Client {
             QueryKind::Live => ("query", Api::Data),
             QueryKind::WithDeleted => ("queryAll", Api::Data),
             QueryKind::Tooling => ("query", Api::Tooling),
+            QueryKind::ToolingWithDeleted => ("queryAll", Api::Tooling),
         };
         let order = json!({
             "operation": operation, "query": soql, "columnDelimiter": "COMMA", "lineEnding": "LF",

@@ -308,7 +308,7 @@ impl Client {
         };
         if answered {
             self.calls.watch().answered();
-            return Ok(incoming);
+            return Ok(incoming.heard_by(&self.calls));
         }
         let error = match shape {
             Shape::Rest(_) => rest::refused(incoming, &[token]).await,

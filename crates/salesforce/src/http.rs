@@ -251,6 +251,8 @@ pub(crate) struct Body {
     limit: CallLimit,
     idle: Duration,
     deadline: Instant,
+    /// Hears of it when the body breaks off.
+    heard_by: Option<CallCounter>,
 }
 
 impl Incoming {
@@ -272,8 +274,15 @@ impl Incoming {
                 limit,
                 idle,
                 deadline,
+                heard_by: None,
             },
         }
+    }
+
+    /// It is the wanted answer: whoever counted it as one is told when its body breaks off.
+    pub(crate) fn heard_by(mut self, calls: &CallCounter) -> Self {
+        self.body.heard_by = Some(calls.clone());
+        self
     }
 
     /// A header of the answer, where it is text.
@@ -348,7 +357,12 @@ impl Body {
         let piece = timeout_at(until, self.response.chunk())
             .await
             .map_err(|_| SalesforceError::Timeout { call, waited, limit })?
-            .map_err(|error| transport(call, error, limit))?;
+            .map_err(|error| transport(call, error, limit))
+            .inspect_err(|error| {
+                if let Some(calls) = &self.heard_by {
+                    calls.watch().broke_off(error);
+                }
+            })?;
         self.received += piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
         if self.received > self.limit.body {
             return Err(SalesforceError::BodyTooLarge {

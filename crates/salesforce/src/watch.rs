@@ -1,6 +1,6 @@
 //! What a step's calls tell beside their answers: whether anybody was there, and what is left of the org's day.
 //!
-//! Looked at where the head of an answer comes in, for all calls of a step together; what follows from it (the circuit
+//! Looked at where the head of an answer comes in, and where its body breaks off, for all calls of a step together; what follows from it (the circuit
 //! of the instance, the org's allowance) is `sync`'s. It also keeps the number of calls that a step may still make.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -77,6 +77,19 @@ impl Watch {
             Blame::Nobody if error.is_answer() => self.answered.fetch_add(1, Ordering::Relaxed),
             Blame::Nobody => 0,
         };
+    }
+
+    /// The body of an answer that had begun well; who is not there to end it was not there.
+    pub(crate) fn broke_off(&self, error: &SalesforceError) {
+        if error.blame() == Blame::Nobody {
+            return;
+        }
+        self.unavailable.fetch_add(1, Ordering::Relaxed);
+        let _ = self
+            .answered
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |answered| {
+                answered.checked_sub(1)
+            });
     }
 
     pub(crate) fn said(&self, usage: ApiUsage) {

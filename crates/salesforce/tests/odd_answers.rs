@@ -293,14 +293,12 @@ async fn a_connection_that_breaks_in_the_answer_is_no_whole_listing() {
     let head =
         Bytes::from_static(b"<Envelope><Body><listMetadataResponse><result><fullName>A</fullName></result>");
     let broken = stream::iter([Ok(head), Err(std::io::Error::other("cut"))]);
-    let error = list(
-        &bench(vec![answer(200, "text/xml", Body::from_stream(broken))])
-            .await
-            .client,
-    )
-    .await
-    .unwrap_err();
+    let bench = bench(vec![answer(200, "text/xml", Body::from_stream(broken))]).await;
+    let error = list(&bench.client).await.unwrap_err();
     assert!(matches!(error, SalesforceError::Transport { .. }), "{error}");
+    // whoever is not there to end an answer was not there
+    let seen = bench.client.calls().sightings();
+    assert_eq!((seen.answered, seen.unavailable), (0, 1));
 }
 
 #[tokio::test]

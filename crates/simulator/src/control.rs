@@ -38,6 +38,13 @@ struct QuirkOrder {
 }
 
 #[derive(Deserialize)]
+struct KeyOrder {
+    org: Option<String>,
+    /// PEM.
+    public_key: String,
+}
+
+#[derive(Deserialize)]
 struct Advance {
     millis: u64,
 }
@@ -84,6 +91,13 @@ fn handle(
                 Some(of_one) => Ok(json!(of_one)),
                 None => Ok(json!(calls)),
             }
+        }
+        ("GET", "most_at_once") => {
+            let most: BTreeMap<String, _> = orgs(shared, asked)?
+                .iter()
+                .map(|org| (org.spec.name.clone(), org.most_at_once()))
+                .collect();
+            Ok(json!(most))
         }
         ("GET", "secrets") => {
             let secrets: BTreeMap<String, _> = orgs(shared, asked)?
@@ -152,6 +166,13 @@ fn handle(
                 }
             }
             Ok(json!(changes))
+        }
+        ("POST", "key") => {
+            let order: KeyOrder = read(body)?;
+            for org in orgs(shared, order.org.as_deref())? {
+                org.register_key(&order.public_key)?;
+            }
+            Ok(json!({}))
         }
         ("POST", "revoke") => {
             let order: ToOrg = read(body)?;

@@ -31,6 +31,8 @@ pub enum SimulatorError {
     UnknownType(String),
     #[error("cannot read the project {path}: {reason}")]
     Project { path: PathBuf, reason: String },
+    #[error("the app's key cannot be used: {0}; give its public half as PEM (openssl rsa -pubout)")]
+    Key(String),
     #[error("fault is not understood: {0}")]
     Fault(String),
     #[error("cannot read the fault plan {path}: {source}")]

@@ -177,9 +177,19 @@ impl Simulator {
         Ok(self.shared.org(org)?.calls())
     }
 
+    /// Most requests of the org that were under way at once.
+    pub fn most_at_once(&self, org: &str) -> Result<usize, SimulatorError> {
+        Ok(self.shared.org(org)?.most_at_once())
+    }
+
     /// The secret of the org's app, and every access and refresh token that was ever given out.
     pub fn secrets(&self, org: &str) -> Result<Vec<String>, SimulatorError> {
         Ok(self.shared.org(org)?.secrets())
+    }
+
+    /// Registers the public half (PEM) of the key with which the org's app signs its assertions.
+    pub fn register_key(&self, org: &str, pem: &str) -> Result<(), SimulatorError> {
+        self.shared.org(org)?.register_key(pem)
     }
 
     /// Revokes all tokens of the org, as its administrator would.

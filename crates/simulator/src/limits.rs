@@ -26,6 +26,14 @@ pub struct OrgLimits {
     pub long_requests: usize,
     /// From when on a request is long, in milliseconds.
     pub long_after_millis: u64,
+    /// Bytes of a retrieve's zip, before base64.
+    pub zip_bytes: u64,
+    /// Bytes of what is in it.
+    pub unpacked_bytes: u64,
+    /// Members of a retrieve, of each type that has a budget.
+    pub budgeted_members: usize,
+    /// Retrieves of a day that may name such a type, for each of them.
+    pub budgeted_retrieves: u64,
     /// A session ends so many seconds after its last use; none takes the simulator's own.
     pub session_seconds: Option<u64>,
 }
@@ -36,6 +44,11 @@ impl Default for OrgLimits {
             daily_requests: 15_000,
             long_requests: 25,
             long_after_millis: 20_000,
+            // 50 MB as base64
+            zip_bytes: 39_321_600,
+            unpacked_bytes: 629_145_600,
+            budgeted_members: 100,
+            budgeted_retrieves: 200,
             session_seconds: None,
         }
     }
@@ -83,6 +96,8 @@ pub(crate) struct Running(Arc<Mutex<Began>>);
 struct Began {
     next: u64,
     at: HashMap<u64, Duration>,
+    /// Most that ever ran at once.
+    most: usize,
 }
 
 /// A request that is being answered; dropped when its answer has left.
@@ -112,10 +127,24 @@ impl Running {
         began.next += 1;
         let number = began.next;
         began.at.insert(number, now);
+        began.most = began.most.max(began.at.len());
         Some(Place {
             running: self.clone(),
             number,
         })
+    }
+}
+
+impl Running {
+    /// Most that ran at once since they were last forgotten.
+    pub(crate) fn most(&self) -> usize {
+        self.began().most
+    }
+
+    /// From now on only those that run now count.
+    pub(crate) fn forget(&self) {
+        let mut began = self.began();
+        began.most = began.at.len();
     }
 }
 
@@ -128,6 +157,20 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_that_ran_at_once_is_remembered_until_it_is_forgotten() {
+        let (running, limits) = (Running::default(), OrgLimits::default());
+        let first = running.enter(Duration::ZERO, &limits);
+        drop(running.enter(Duration::ZERO, &limits));
+        drop(running.enter(Duration::ZERO, &limits));
+        assert_eq!(running.most(), 2);
+        running.forget();
+        assert_eq!(running.most(), 1);
+        drop(first);
+        running.forget();
+        assert_eq!(running.most(), 0);
+    }
 
     #[test]
     fn an_allowance_is_used_up_and_comes_back_after_a_day() {

@@ -25,7 +25,7 @@ use crate::{
     },
     limits::{OrgLimits, Place, Running, Usage},
     mix::{Numbers, mix_text},
-    oauth::Code,
+    oauth::{AppKey, Code},
     rest::{BulkJob, Cursor},
     soap::jobs::Retrieve,
     spec::{OrgSource, OrgSpec},
@@ -57,6 +57,8 @@ pub(crate) struct Org {
     /// Of the org's user; a security token may follow it.
     pub password: String,
     tokens: Mutex<Tokens>,
+    /// The public key of its app, by which assertions are known.
+    app_key: Mutex<Option<AppKey>>,
     codes: Mutex<HashMap<String, Code>>,
     holding: RwLock<Holding>,
     retrieves: Mutex<HashMap<String, Retrieve>>,
@@ -67,6 +69,8 @@ pub(crate) struct Org {
     dependencies: Mutex<Option<KnownDependencies>>,
     limits: Mutex<OrgLimits>,
     usage: Mutex<Usage>,
+    /// Retrieves of types that have a budget.
+    budgets: Mutex<BTreeMap<&'static str, Usage>>,
     running: Running,
     clock: Arc<Clock>,
 }
@@ -122,6 +126,7 @@ impl Org {
         Ok(Self {
             number,
             password,
+            app_key: Mutex::default(),
             codes: Mutex::default(),
             tokens: Mutex::new(Tokens::new(&organization_id, number, spec.rotation)),
             user_id: id18("005", number),
@@ -132,6 +137,7 @@ impl Org {
             faults: Mutex::new(Faults::new(number)),
             limits: Mutex::new(spec.limits()),
             usage: Mutex::default(),
+            budgets: Mutex::default(),
             running: Running::default(),
             clock,
             calls: Mutex::default(),
@@ -194,6 +200,12 @@ impl Org {
 
     pub(crate) fn forget_calls(&self) {
         locked(&self.calls).clear();
+        self.running.forget();
+    }
+
+    /// Most requests that the org answered at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.running.most()
     }
 
     /// What the org holds now.
@@ -229,6 +241,16 @@ impl Org {
         *locked(&self.limits) = limits;
     }
 
+    /// The key that an administrator has registered for the app.
+    pub(crate) fn app_key(&self) -> Option<AppKey> {
+        locked(&self.app_key).clone()
+    }
+
+    pub(crate) fn register_key(&self, pem: &str) -> Result<(), SimulatorError> {
+        *locked(&self.app_key) = Some(AppKey::from_pem(pem)?);
+        Ok(())
+    }
+
     /// Requests of the last day.
     pub(crate) fn used(&self) -> u64 {
         locked(&self.usage).used(self.clock.now())
@@ -237,6 +259,12 @@ impl Org {
     /// Counts a request against the day's allowance; false when that is used up.
     pub(crate) fn spend(&self) -> bool {
         locked(&self.usage).spend(self.clock.now(), self.limits().daily_requests)
+    }
+
+    /// Counts a retrieve that names a type with a budget; false when that is used up.
+    pub(crate) fn spend_retrieve(&self, kind: &'static str) -> bool {
+        let (now, most) = (self.clock.now(), self.limits().budgeted_retrieves);
+        locked(&self.budgets).entry(kind).or_default().spend(now, most)
     }
 
     /// A place among the running requests; none while too many long ones run.

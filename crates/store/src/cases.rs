@@ -113,15 +113,15 @@ pub(crate) async fn open(
 pub(crate) async fn resolve_all(
     c: &mut PgConnection,
     org: OrgId,
-    but: Option<domain::FailureCode>,
+    but: &[domain::FailureCode],
 ) -> Result<(), StoreError> {
     let resolved = sqlx::query(
         "-- cases.resolve_all
         UPDATE support_case SET state = 'resolved', resolved_at = nightshift_now()
-         WHERE org_id = $1 AND state = 'open' AND code IS DISTINCT FROM $2 RETURNING id, code, occurrences",
+         WHERE org_id = $1 AND state = 'open' AND NOT code = ANY($2) RETURNING id, code, occurrences",
     )
     .bind(org.uuid())
-    .bind(but.map(domain::FailureCode::as_str))
+    .bind(but.iter().map(|code| code.as_str()).collect::<Vec<_>>())
     .fetch_all(&mut *c)
     .await
     .map_err(at("cases.resolve_all"))?;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use domain::{
-    OrgId, SyncId,
+    Door, OrgId, SyncId,
     allowance::DayUse,
     circuit::{Circuit, InstanceHealth, Traffic},
 };
@@ -17,7 +17,7 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     Store,
     error::{StoreError, at},
-    row::{Day, Stamp},
+    row::{Day, Stamp, word},
 };
 
 /// How often a change is tried that others come before.
@@ -45,8 +45,12 @@ pub struct Standing {
     pub health: InstanceHealth,
     /// The night on which the calls are booked.
     pub night: Date,
-    /// Calls of that night so far.
+    /// Calls of that night so far, of all its syncs.
     pub tonight: i64,
+    /// Those of the syncs that started by themselves.
+    pub by_themselves: i64,
+    /// Through which door this sync came.
+    pub door: Door,
     /// Other jobs of the org that run, and call, at this moment.
     pub others: i64,
     /// The day's requests, as last said and what we added; `None` until an answer said it.
@@ -100,10 +104,14 @@ impl Instances<'_> {
         let row = sqlx::query(
             "-- instances.standing
             WITH here AS (
-                SELECT org.id, sync.ledger_night, org.api_version,
+                SELECT org.id, sync.ledger_night, sync.door, org.api_version,
                        coalesce(org.instance_name, split_part(split_part(org.instance_url, '://', 2), '/', 1)) AS instance,
                        (SELECT coalesce(sum(calls), 0)::bigint FROM call_ledger
                          WHERE call_ledger.org_id = $1 AND call_ledger.night = sync.ledger_night) AS tonight,
+                       (SELECT coalesce(sum(bill.calls), 0)::bigint FROM sync own JOIN sync_bill bill
+                            ON bill.org_id = own.org_id AND bill.sync_id = own.id
+                         WHERE own.org_id = $1 AND own.ledger_night = sync.ledger_night AND own.door = ANY($3))
+                           AS by_themselves,
                        (SELECT greatest(count(*) - 1, 0) FROM job
                          WHERE job.org_id = $1 AND job.sync_id IS NOT NULL AND job.state = 'claimed'
                            AND job.lease_until >= nightshift_now()) AS others
@@ -117,6 +125,7 @@ impl Instances<'_> {
         )
         .bind(org.uuid())
         .bind(sync.uuid())
+        .bind([Door::Slot, Door::SameNightRetry].map(Door::as_str))
         .fetch_one(&self.store.pool)
         .await
         .map_err(at("instances.standing"))?;
@@ -137,6 +146,8 @@ impl Instances<'_> {
             },
             night: row.get::<Day, _>("ledger_night").0,
             tonight: row.get("tonight"),
+            by_themselves: row.get("by_themselves"),
+            door: word("sync", "door", row.get("door"))?,
             others: row.get("others"),
             day,
             api_version: row.get("api_version"),

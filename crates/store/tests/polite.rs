@@ -353,6 +353,12 @@ async fn an_org_stands_by_its_instance_its_day_and_its_night() {
         }
     );
     assert_eq!((standing.tonight, standing.others), (8, 1));
+    // the fixture's sync came by hand: what it takes is not the night's
+    assert_eq!((standing.door, standing.by_themselves), (Door::Hand, 0));
+    let change = "WITH changed AS (UPDATE sync SET door = 'slot' RETURNING 1) SELECT count(*) FROM changed";
+    assert_eq!(database.count(change).await, 1);
+    let standing = store.instances().standing(org, sync).await.unwrap();
+    assert_eq!((standing.door, standing.by_themselves), (Door::Slot, 8));
     store
         .instances()
         .saw_pending(org, Duration::from_secs(60))

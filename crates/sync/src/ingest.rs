@@ -56,7 +56,7 @@ impl Step<SyncContext> for Ingest {
             })
             .await;
         let answer = match answer {
-            Err(Trouble::Spent(words)) => return Ok(unfinished(cx, &job.part, &words).await?),
+            Err(Trouble::Spent { why, words }) => return Ok(unfinished(cx, &job.part, why, &words).await?),
             other => other?,
         };
         match answer {
@@ -118,7 +118,10 @@ async fn ingest(
     tracing::info!(target: "nightshift::metric", counter = "nightshift_ingested_components_total", value = got.len() as u64);
     let later = match whole(end.wait().await, read) {
         Ok((_, messages)) => messages,
-        Err(Broken::Answer(error)) => return broken_answer(part, error),
+        Err(Broken::Answer(error)) => {
+            Polite::of(cx)?.broke_off(&error).await?;
+            return broken_answer(part, error);
+        }
         Err(Broken::Zip(fault)) => return again(part, failure_of(&fault), &fault.to_string()),
     };
     let messages: Vec<RetrieveMessage> = messages.into_iter().chain(later).collect();

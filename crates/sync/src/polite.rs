@@ -100,6 +100,7 @@ impl<'a> Polite<'a> {
         if trouble.is_short_of_calls() {
             let mut standing = self.store().instances().standing(self.org, self.sync).await?;
             standing.tonight += calls.total();
+            standing.by_themselves += calls.total();
             let short = self.left(&standing).err().unwrap_or(Shortfall::Day);
             return Ok(self.short_of_calls(&standing, short));
         }
@@ -109,6 +110,10 @@ impl<'a> Polite<'a> {
             return Ok(self.instance_down(standing, until));
         }
         match trouble.verdict() {
+            Some(Verdict::Wait {
+                why: WaitReason::RequestLimit,
+                ..
+            }) => Ok(self.refused(standing, &trouble)),
             Some(Verdict::Retry { .. }) => self.within_budgets(trouble, standing).await,
             _ => Ok(trouble),
         }

@@ -67,7 +67,7 @@ impl Step<SyncContext> for Poll {
             }
             Ok(RetrieveStatus::InProgress) => Ok(in_progress(cx, job).await?),
             Err(Trouble::Salesforce(error)) => not_answered(cx, &error),
-            Err(Trouble::Spent(words)) => Ok(unfinished(cx, &job.part, &words).await?),
+            Err(Trouble::Spent { why, words }) => Ok(unfinished(cx, &job.part, why, &words).await?),
             Err(error) => Err(error.into()),
         }
     }

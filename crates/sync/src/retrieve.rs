@@ -70,7 +70,7 @@ impl Step<SyncContext> for Retrieve {
             Err(Trouble::Salesforce(error)) if error.ruling().ruled == Ruled::Split => {
                 Ok(halves_or_gap(cx, job.part, Some(&error)).await?)
             }
-            Err(Trouble::Spent(words)) => Ok(unfinished(cx, &job.part, &words).await?),
+            Err(Trouble::Spent { why, words }) => Ok(unfinished(cx, &job.part, why, &words).await?),
             Err(error) => Err(error.into()),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{
     Class, Effect, FailureCode, Kind, OrgFacts, Outcome, StepError,
-    allowance::{DayUse, calls_left},
+    allowance::{DayUse, NightShare, calls_left},
 };
 use nightshift_domain as domain;
 use nightshift_jobs::{Step, StepCx};
@@ -53,7 +53,9 @@ async fn start(context: &SyncContext, org: domain::OrgId, calls: CallCounter) ->
         used: limit.max - limit.remaining,
         allowed: limit.max,
     });
-    if day.is_some_and(|day| calls_left(&context.politeness.allowance(), day, 0).is_err()) {
+    // the night's share is looked at before each step, as far as it binds this sync
+    let left = |day| calls_left(&context.politeness.allowance(), day, NightShare::Unbounded);
+    if day.is_some_and(|day| left(day).is_err()) {
         return Err(SalesforceError::AllowanceReached {
             call: CallKind::Limits,
         }

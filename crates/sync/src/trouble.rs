@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{FailureCode, StepError, Verdict};
+use domain::{FailureCode, StepError, Verdict, allowance::OutOfCalls};
 use nightshift_domain as domain;
 use nightshift_salesforce::{Blame, CallKind, SalesforceError};
 use nightshift_store::StoreError;
@@ -18,9 +18,14 @@ pub(crate) enum Trouble {
     /// Our database. It is tried again; a lost lease is found out by the settlement.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What a sync may take of the org's requests is used up for this night: it ends with what it has. Holds the words.
-    #[error("{0}")]
-    Spent(String),
+    /// No more calls for this night: the sync ends with what it has.
+    #[error("{words}")]
+    Spent {
+        /// Whose word it is.
+        why: OutOfCalls,
+        /// For people.
+        words: String,
+    },
     /// Judged already.
     #[error(transparent)]
     Judged(#[from] StepError),
@@ -42,7 +47,7 @@ impl Trouble {
         match self {
             Self::Salesforce(error) => Some(error.ruling().verdict()),
             Self::Judged(error) => Some(error.verdict),
-            Self::Store(_) | Self::Spent(_) => None,
+            Self::Store(_) | Self::Spent { .. } => None,
         }
     }
 
@@ -59,7 +64,7 @@ impl Trouble {
         match self {
             Self::Salesforce(error) => matches!(error, SalesforceError::AllowanceReached { .. }),
             Self::Judged(error) => error.code == FailureCode::ApiAllowance,
-            Self::Store(_) | Self::Spent(_) => false,
+            Self::Store(_) | Self::Spent { .. } => false,
         }
     }
 
@@ -69,7 +74,7 @@ impl Trouble {
         match self {
             Self::Salesforce(error) => error.blame() == Blame::Instance,
             Self::Judged(error) => matches!(error.code, SalesforceUnavailable | SalesforceUnreachable),
-            Self::Store(_) | Self::Spent(_) => false,
+            Self::Store(_) | Self::Spent { .. } => false,
         }
     }
 
@@ -98,10 +103,10 @@ impl From<Trouble> for StepError {
         match trouble {
             Trouble::Salesforce(error) => error.step_error(),
             Trouble::Judged(error) => error,
-            Trouble::Spent(message) => StepError {
-                code: FailureCode::ApiAllowance,
+            Trouble::Spent { why, words } => StepError {
+                code: why.code(),
                 verdict: Verdict::Permanent,
-                message: format!("the night's work could not begin: {message}"),
+                message: format!("the night's work could not begin: {words}"),
                 evidence: [].into(),
             },
             Trouble::Store(error) => {

@@ -1,10 +1,10 @@
 //! What a night could not do: the part's members become gaps, and the sync goes on to its end.
 //!
-//! They keep their last good versions and are asked for again in the next night. What the day's requests did not reach
+//! They keep their last good versions and are asked for again in the next night. What the org's requests did not reach
 //! has a reason of its own, so that nobody looks for a fault in the components; `store` opens a case that says how many
 //! they are.
 
-use domain::{LeftOut, LeftOutReason, Outcome};
+use domain::{LeftOut, LeftOutReason, Outcome, allowance::OutOfCalls};
 use nightshift_domain as domain;
 use nightshift_jobs::StepCx;
 use nightshift_store::staging::Role;
@@ -17,9 +17,10 @@ use crate::{
 pub(crate) async fn unfinished(
     cx: &mut StepCx<'_, SyncContext>,
     part: &BatchPart,
+    why: OutOfCalls,
     words: &str,
 ) -> Result<Outcome, Trouble> {
-    end_part(cx, part, Some((LeftOutReason::ApiAllowance, words))).await
+    end_part(cx, part, Some((why.reason(), words))).await
 }
 
 /// Ends a part: culprits that were named on the way are gaps, and with a reason so is all that it asked for.

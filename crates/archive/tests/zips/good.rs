@@ -31,6 +31,40 @@ fn every_way_to_write_an_entry_is_read_in_pieces_of_any_size() {
     }
 }
 
+/// Up to 16 MiB an entry is inflated once, beyond that twice.
+#[test]
+fn large_entries_are_read_whole_on_both_sides_of_where_they_are_counted_first() {
+    let border = 16 << 20;
+    let noise: Vec<u8> = (0..border as u32 + 100)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 26) as u8)
+        .collect();
+    for size in [border - 1, border, border + 1, border + 100] {
+        let large = Entry::deflated("a", &noise[..size]);
+        for entry in [large.clone(), large.streamed(true)] {
+            let files = read(&zip(&[entry, Entry::deflated("b", SAMPLE)])).unwrap();
+            assert!(files[0].1 == noise[..size], "{size}");
+            assert_eq!(files[1].1, SAMPLE);
+        }
+    }
+}
+
+#[test]
+fn an_entry_of_nearly_the_limit_is_good_whether_its_size_was_said_or_not() {
+    let data = SAMPLE.repeat((120 << 20) / SAMPLE.len());
+    let limits = Limits {
+        ratio: 2_000,
+        ..Limits::default()
+    };
+    for entry in [
+        Entry::deflated("a", &data),
+        Entry::deflated("a", &data).streamed(false),
+    ] {
+        let (files, summary) = read_from(zip(&[entry]).as_slice(), limits).unwrap();
+        assert!(files[0].1 == data);
+        assert_eq!(summary.unpacked, data.len() as u64);
+    }
+}
+
 #[test]
 fn writers_of_others_are_read_each_with_its_manners() {
     let expected = [

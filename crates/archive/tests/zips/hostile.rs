@@ -1,6 +1,6 @@
 //! What was made to harm is refused by name, before it has taken memory or a path.
 
-use nightshift_archive::Limits;
+use nightshift_archive::{ArchiveReader, Limits};
 
 use crate::{
     read_from, refused, refused_by,
@@ -190,7 +190,50 @@ fn sizes_beyond_all_measure_are_refused_before_anything_is_reserved() {
     let deflated = Entry::deflated("a", b"x")
         .wide()
         .with(|entry| entry.header = huge);
-    assert_eq!(refused(&zip(&[deflated])), "archive_corrupt");
+    assert_eq!(refused(&zip(&[deflated])), "archive_entry_too_large");
+}
+
+#[test]
+fn an_entry_of_more_compressed_bytes_than_the_limit_is_refused_however_it_is_written() {
+    let data: Vec<u8> = (0..1_000_u32).map(|n| (n * n % 251) as u8).collect();
+    for way in every_way("a.xml", &data) {
+        let limits = |bytes| Limits {
+            entry_compressed_bytes: bytes,
+            ..Limits::default()
+        };
+        let (zip, packed) = (zip(std::slice::from_ref(&way)), way.data.len() as u64);
+        assert!(read_from(zip.as_slice(), limits(packed)).is_ok());
+        assert_eq!(refused_by(&zip, limits(packed - 1)), "archive_entry_too_large");
+    }
+}
+
+#[test]
+fn a_large_entry_is_handed_out_only_if_all_that_is_said_of_it_is_true() {
+    let data = b"<label>Region</label>".repeat(MIB);
+    let good = Entry::deflated("a", &data).streamed(true);
+    let bad = |change: fn(&mut Said)| {
+        let entry = good
+            .clone()
+            .with(|entry| change(&mut entry.descriptor.as_mut().unwrap().said));
+        zip(&[entry])
+    };
+    let limits = Limits {
+        ratio: 2_000,
+        ..Limits::default()
+    };
+    for zip in [
+        bad(|said| said.crc ^= 1),
+        bad(|said| said.unpacked += 1),
+        bad(|said| said.packed -= 1),
+    ] {
+        let mut reader = ArchiveReader::new(zip.as_slice(), limits);
+        let mut bytes = Vec::new();
+        assert_eq!(
+            reader.next_entry(&mut bytes).unwrap_err().code(),
+            Some("archive_corrupt")
+        );
+        assert_eq!(bytes.capacity(), 0, "nothing of it was held");
+    }
 }
 
 #[test]

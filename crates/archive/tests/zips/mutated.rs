@@ -10,6 +10,7 @@ use crate::{read, writer::samples};
 const SMALL: Limits = Limits {
     entries: 8,
     entry_bytes: 64 << 10,
+    entry_compressed_bytes: 64 << 10,
     unpacked_bytes: 256 << 10,
     compressed_bytes: 16 << 10,
     ratio: 200,

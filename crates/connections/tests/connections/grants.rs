@@ -10,8 +10,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::desk::{Bare, Desk};
 
-fn key() -> SecretString {
+/// A new key of the org's app, which the org is told.
+fn key(bare: &Bare) -> SecretString {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    bare.simulator
+        .register_key("acme", &pair.public_key_pem())
+        .unwrap();
     pair.serialize_pem().into()
 }
 
@@ -45,7 +49,7 @@ async fn dump(desk: &Desk) -> String {
 async fn an_org_is_connected_and_refreshed_by_the_apps_key_which_is_stored_encrypted() {
     let bare = Bare::new(OrgSpec::generated("acme", 1, 100)).await;
     let user = bare.access.username.clone();
-    let key = key();
+    let key = key(&bare);
     let desk = bare.by(bearer(&user, key.clone())).await;
     is_refreshed(&desk).await;
     let middle = &key.expose_secret()[60..100];
@@ -68,7 +72,9 @@ async fn an_org_is_connected_and_refreshed_by_the_apps_secret() {
 async fn what_cannot_be_proven_leaves_no_trace() {
     let bare = Bare::new(OrgSpec::generated("acme", 1, 100)).await;
     let connection = |grant| bare.connection(grant);
-    let unknown = bare.connects(connection(bearer("nobody@x.test", key()))).await;
+    let unknown = bare
+        .connects(connection(bearer("nobody@x.test", key(&bare))))
+        .await;
     let Err(ConnectError::Salesforce(error)) = unknown else {
         panic!("{unknown:?}")
     };

@@ -32,6 +32,8 @@ pub enum QueryKind {
     WithDeleted,
     /// The Tooling API: metadata as records.
     Tooling,
+    /// The same, deleted records too.
+    ToolingWithDeleted,
 }
 
 impl QueryKind {
@@ -40,6 +42,7 @@ impl QueryKind {
             Self::Live => (Endpoint::Query, Api::Data),
             Self::WithDeleted => (Endpoint::QueryAll, Api::Data),
             Self::Tooling => (Endpoint::Query, Api::Tooling),
+            Self::ToolingWithDeleted => (Endpoint::QueryAll, Api::Tooling),
         }
     }
 }

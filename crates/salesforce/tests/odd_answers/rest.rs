@@ -50,6 +50,26 @@ async fn all(bench: &Bench, soql: &str) -> Result<usize, SalesforceError> {
 }
 
 #[tokio::test]
+async fn each_kind_of_query_has_a_path_of_its_own() {
+    for (kind, path) in [
+        (QueryKind::Live, "/query?q="),
+        (QueryKind::WithDeleted, "/queryAll?q="),
+        (QueryKind::Tooling, "/tooling/query?q="),
+        (QueryKind::ToolingWithDeleted, "/tooling/queryAll?q="),
+    ] {
+        let bench = bench(vec![json(r#"{"totalSize":0,"done":true,"records":[]}"#)]).await;
+        let mut records: Records<Value> = bench.client.query(kind, "SELECT Id FROM X");
+        assert!(records.next().await.unwrap().is_none());
+        let asked = bench.server.asked.lock().unwrap()[0].clone();
+        let version = format!("/services/data/v{}", bench.client.version());
+        assert!(
+            asked.starts_with(&format!("{version}{path}")),
+            "{kind:?}: {asked}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_next_page_elsewhere_gets_no_token() {
     for next in [
         "https://evil.test/services/data/v67.0/query/0r8-2000",

@@ -91,15 +91,19 @@ async fn a_person_who_says_no_comes_back_with_an_error() {
     assert!(state.is(&back["state"]) && !back.contains_key("code"));
 }
 
-fn key() -> SecretString {
+/// A new key of the org's app, which the org is told.
+fn key(desk: &Desk) -> SecretString {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    desk.simulator
+        .register_key("Acme", &pair.public_key_pem())
+        .unwrap();
     pair.serialize_pem().into()
 }
 
 #[tokio::test]
 async fn the_apps_key_opens_the_org_for_the_user_it_names() {
     let desk = Desk::acme().await;
-    let (key, user) = (key(), desk.access.username.clone());
+    let (key, user) = (key(&desk), desk.access.username.clone());
     let login: Url = desk.access.instance_url.parse().unwrap();
     let address = audience(&login);
     // by Salesforce's own clock, as ours is right too

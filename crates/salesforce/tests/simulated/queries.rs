@@ -73,11 +73,15 @@ async fn nothing_is_asked_before_the_first_record_is_wanted() {
 async fn deleted_rows_are_asked_for_by_a_path_of_their_own() {
     let desk = Desk::acme().await;
     let soql = "SELECT Id FROM User";
-    let live = ids(desk.client.query(QueryKind::Live, soql)).await.unwrap();
-    let all = ids(desk.client.query(QueryKind::WithDeleted, soql))
-        .await
-        .unwrap();
-    assert!(live.is_subset(&all));
+    let class = "SELECT Id FROM ApexClass";
+    for (soql, live, all) in [
+        (soql, QueryKind::Live, QueryKind::WithDeleted),
+        (class, QueryKind::Tooling, QueryKind::ToolingWithDeleted),
+    ] {
+        let live = ids(desk.client.query(live, soql)).await.unwrap();
+        let all = ids(desk.client.query(all, soql)).await.unwrap();
+        assert!(!live.is_empty() && live.is_subset(&all), "{soql}");
+    }
 }
 
 #[tokio::test]

@@ -83,6 +83,7 @@ fn issue(shared: &Shared, org: &Org, form: &HashMap<String, String>) -> Result<I
     if kind == JWT_BEARER {
         let refusal = assertion::refusal(
             of("assertion"),
+            org.app_key().as_ref(),
             &username(org),
             &shared.base_url(),
             wall_clock().as_second() as f64,

@@ -12,7 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use url::form_urlencoded;
 
-pub(crate) use assertion::issuer;
+pub(crate) use assertion::{AppKey, issuer};
 pub(crate) use authorize::{Code, authorize, error_page};
 pub(crate) use grants::{nobody, token};
 pub(crate) use identity::{identity, introspect, shown_organization, userinfo};

@@ -31,9 +31,12 @@ pub(crate) fn versions(shared: &Shared) -> Answer {
 /// GET /services/data/vXX.X and .../tooling.
 pub(super) fn resources(shared: &Shared, org: &Org, version: &str, api: Api) -> Answer {
     let base = format!("/services/data/v{version}/{}", api.path());
-    let mut all = json!({ "query": format!("{base}query"), "sobjects": format!("{base}sobjects"), "jobs": format!("{base}jobs") });
+    let mut all = json!({
+        "query": format!("{base}query"), "queryAll": format!("{base}queryAll"), "sobjects": format!("{base}sobjects"),
+        "jobs": format!("{base}jobs"),
+    });
     if api == Api::Data {
-        for name in ["composite", "limits", "queryAll", "tooling"] {
+        for name in ["composite", "limits", "tooling"] {
             all[name] = format!("{base}{name}").into();
         }
         let identity = format!("{}/id/{}/{}", shared.base_url(), org.organization_id, org.user_id);

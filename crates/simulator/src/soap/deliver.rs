@@ -226,7 +226,7 @@ fn deliver(load: &Load, told: Pieces, spoil: Option<&Fault>) -> Answer {
 }
 
 /// The entries of the zip, package.xml first, each made when it is its turn.
-fn entries(
+pub(super) fn entries(
     load: &Load,
     top: &str,
 ) -> Box<dyn Iterator<Item = Result<ZipEntry, crate::SimulatorError>> + Send> {

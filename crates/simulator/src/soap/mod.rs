@@ -3,6 +3,7 @@
 //! Requests are read by local names, since each client has its own prefixes. Which call it is decides what is counted
 //! and which faults may hit it; each call's answer is made in its own file.
 
+mod budgets;
 pub(crate) mod deliver;
 pub(crate) mod describe;
 pub(crate) mod envelope;
@@ -12,6 +13,7 @@ pub(crate) mod partner;
 pub(crate) mod read;
 pub(crate) mod request;
 pub(crate) mod retrieve;
+mod size;
 pub(crate) mod sparse;
 
 use crate::{

@@ -3,9 +3,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
+    budgets::over_budget,
     envelope::{fault, response},
     jobs::{Failed, Load, Retrieve},
     request::{Asked, Plan, plan},
+    size::too_large,
 };
 use crate::{
     calls::Call,
@@ -32,17 +34,21 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
     let mut plan = plan(&asked, &snapshot, &spoilt(org, &asked));
     leave_out(org, &mut plan, &snapshot);
     let files = plan.files;
-    let outcome = match failure(shared, org, &asked, files) {
+    let failed = failure(shared, org, &asked, files).or_else(|| over_budget(org, &plan));
+    let outcome = match failed {
         Some(failed) => Err(failed),
-        None => Ok(Some(Load {
-            plan: Arc::new(plan),
-            snapshot,
-            version: asked.version,
-            single_package: asked.single_package,
-            sparse_profiles: org
-                .fault(Call::Retrieve, &[FaultKind::SparseProfiles], |_| true)
-                .is_some(),
-        })),
+        None => within_size(
+            org,
+            Load {
+                plan: Arc::new(plan),
+                snapshot,
+                version: asked.version,
+                single_package: asked.single_package,
+                sparse_profiles: org
+                    .fault(Call::Retrieve, &[FaultKind::SparseProfiles], |_| true)
+                    .is_some(),
+            },
+        ),
     };
     let stuck = org
         .fault(
@@ -75,6 +81,13 @@ pub(crate) fn answer(shared: &Shared, org: &Org, body: &Element) -> Answer {
         "retrieve",
         &format!("<result><done>false</done><id>{id}</id><state>Queued</state></result>"),
     )
+}
+
+fn within_size(org: &Org, load: Load) -> Result<Option<Load>, Failed> {
+    match too_large(&load, &org.limits()) {
+        Some(failed) => Err(failed),
+        None => Ok(Some(load)),
+    }
 }
 
 /// Members that a fault keeps from being loaded, with the message for each.

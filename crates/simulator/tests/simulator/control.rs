@@ -92,6 +92,8 @@ async fn every_request_is_counted_by_its_kind_whatever_becomes_of_it() {
     );
     assert!(of("checkRetrieveStatus") > 1);
     assert_eq!(session.simulator.calls("Acme").unwrap()[&Call::List], 3);
+    let most: Value = serde_json::from_str(&session.get("/_control/most_at_once").await.1).unwrap();
+    assert_eq!(most, json!({ "Acme": 1 }));
     session
         .http
         .delete(session.url("/_control/calls?org=Acme"))

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use nightshift_simulator::{Cloud, Edition, FaultPlan, Latency, OrgLimits, OrgSpec, SimulatorSettings};
+use nightshift_simulator::{
+    Cloud, Edition, Extra, FaultPlan, Latency, OrgLimits, OrgSpec, SimulatorSettings,
+};
 use serde_json::{Value, json};
 
-use crate::client::{Session, rows};
+use crate::client::{Session, element, rows};
 
 const LIMITS: &str = "/services/data/v67.0/limits";
 
@@ -46,6 +48,64 @@ async fn requests_are_counted_down_refused_at_the_end_and_allowed_again_a_day_la
     session.simulator.advance(Duration::from_hours(25));
     session.renew().await;
     assert_eq!(session.get(LIMITS).await.0, 200);
+}
+
+/// What the result of a retrieve says when it failed, else nothing.
+async fn refused(session: &Session, types: &[(&str, &[&str])]) -> String {
+    let id = session.retrieve(types).await;
+    element(&session.wait(&id).await, "errorMessage").unwrap_or_default()
+}
+
+#[tokio::test]
+async fn types_with_a_budget_are_given_a_few_at_a_time_and_seldom_in_a_day() {
+    let xml = "<WaveDashboard><label>D</label></WaveDashboard>";
+    let spec = OrgSpec::generated("Acme", 1, 100)
+        .with(Extra::new("AnalyticsDashboard", "One", xml))
+        .with(Extra::new("AnalyticsDashboard", "Two", xml))
+        .with(Extra::new("AnalyticsWorkspace", "Three", xml))
+        .limited(OrgLimits {
+            budgeted_members: 1,
+            budgeted_retrieves: 2,
+            ..OrgLimits::default()
+        });
+    let mut session = Session::open(spec).await;
+    let dashboards = "AnalyticsDashboard";
+    let both = refused(&session, &[(dashboards, &["One", "Two"])]).await;
+    assert_eq!(
+        both,
+        "LIMIT_EXCEEDED: Too many AnalyticsDashboard in retrieve call, limit is: 1."
+    );
+    for name in ["One", "Two"] {
+        assert_eq!(refused(&session, &[(dashboards, &[name])]).await, "");
+    }
+    let third = refused(&session, &[(dashboards, &["One"])]).await;
+    let words = "LIMIT_EXCEEDED: Too many retrieve calls of AnalyticsDashboard in a day, limit is: 2.";
+    assert_eq!(third, words);
+    assert_eq!(refused(&session, &[("AnalyticsWorkspace", &["Three"])]).await, "");
+    assert_eq!(refused(&session, &[("ApexClass", &["*"])]).await, "");
+    session.simulator.advance(Duration::from_hours(25));
+    session.renew().await;
+    assert_eq!(refused(&session, &[(dashboards, &["One"])]).await, "");
+}
+
+#[tokio::test]
+async fn a_zip_that_would_be_too_large_fails_its_retrieve_packed_or_unpacked() {
+    let session = Session::open(OrgSpec::weighing("Acme", 1, 6_000, 3_000)).await;
+    let all: &[(&str, &[&str])] = &[("ApexClass", &["*"]), ("ApexTrigger", &["*"]), ("Layout", &["*"])];
+    let files = session.fetch(all).await.files;
+    assert!(files.len() > 300, "{} files: a sample is taken", files.len());
+    let unpacked: usize = files.values().map(Vec::len).sum();
+    let limit = |limits| session.control("limits", limits);
+    limit(json!({ "unpacked_bytes": unpacked })).await;
+    assert_eq!(refused(&session, all).await, "");
+    limit(json!({ "unpacked_bytes": unpacked - 1 })).await;
+    let words = "LIMIT_EXCEEDED: Maximum size of request reached. Maximum size of request is";
+    assert_eq!(
+        refused(&session, all).await,
+        format!("{words} {} bytes.", unpacked - 1)
+    );
+    limit(json!({ "unpacked_bytes": unpacked, "zip_bytes": 30_000 })).await;
+    assert_eq!(refused(&session, all).await, format!("{words} 40000 bytes."));
 }
 
 #[tokio::test]

@@ -1,6 +1,15 @@
 //! The ways to a session besides a refresh: codes, assertions, an app's own, a person's password.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    rand::SystemRandom,
+    rsa::KeySize,
+    signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
+};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 use reqwest::{Client, redirect::Policy};
 use serde_json::{Value, json};
@@ -114,12 +123,34 @@ async fn who_says_no_is_told_to_the_app_and_an_unknown_app_to_the_person_alone()
     assert_eq!(of(&page, "error"), "invalid_client_id");
 }
 
+/// A new key's public half (PEM), and claims signed with the other one.
+fn signed(claims: &str) -> (String, String) {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let public = STANDARD.encode(public.as_ref());
+    let text = [r#"{"alg":"RS256"}"#, claims]
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .join(".");
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(
+        &RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        text.as_bytes(),
+        &mut signature,
+    )
+    .unwrap();
+    (
+        format!("-----BEGIN PUBLIC KEY-----\n{public}\n-----END PUBLIC KEY-----\n"),
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)),
+    )
+}
+
 #[tokio::test]
 async fn an_assertion_and_an_app_of_its_own_give_sessions_without_a_grant() {
     let session = open().await;
     let access = &session.access;
     let claims = json!({ "iss": access.client_id, "sub": access.username, "aud": access.instance_url, "exp": 4_000_000_000_u64 });
-    let assertion = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let (public_key, assertion) = signed(&claims.to_string());
     let jwt = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
         ("assertion", assertion.as_str()),
@@ -128,6 +159,17 @@ async fn an_assertion_and_an_app_of_its_own_give_sessions_without_a_grant() {
         ("grant_type", "client_credentials"),
         ("client_id", access.client_id.as_str()),
     ];
+    let (_, refused) = token(&session, &jwt).await;
+    assert_eq!(
+        refused["error_description"], "invalid assertion",
+        "no key is known yet"
+    );
+    let order = json!({ "org": "Acme", "public_key": public_key });
+    let told = session
+        .http
+        .post(session.url("/_control/key"))
+        .body(order.to_string());
+    assert_eq!(told.send().await.unwrap().status(), 200);
     for form in [jwt.as_slice(), apps.as_slice()] {
         let (status, answer) = token(&session, form).await;
         assert_eq!((status, answer.get("refresh_token")), (200, None), "{answer}");

@@ -1,6 +1,6 @@
 //! What a settled step changes for readers, statement by statement.
 
-use domain::{Effect, OrgFacts, Switch, SyncId, TypeHealth};
+use domain::{Effect, OrgFacts, Switch, SyncId, TypeHealth, allowance::OutOfCalls};
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use sqlx::PgConnection;
@@ -179,14 +179,13 @@ async fn switched(
     .execute(&mut *c)
     .await
     .map_err(at("nights.healed"))?;
-    let unfinished = fail::unfinished(&mut *c, claim.org, sync).await?;
-    cases::resolve_all(
-        &mut *c,
-        claim.org,
-        unfinished.as_ref().map(|failure| failure.code),
-    )
-    .await?;
-    if let Some(failure) = &unfinished {
+    let mut unfinished = Vec::new();
+    for why in OutOfCalls::ALL {
+        unfinished.extend(fail::unfinished(&mut *c, claim.org, sync, why).await?);
+    }
+    let codes: Vec<_> = unfinished.iter().map(|failure| failure.code).collect();
+    cases::resolve_all(&mut *c, claim.org, &codes).await?;
+    for failure in &unfinished {
         cases::open(&mut *c, claim.org, Some(sync), failure).await?;
     }
     syncs::ended_event(c, claim.org, sync, "sync.succeeded").await

@@ -1,6 +1,6 @@
 //! How a sync ends badly: failed with a case, or held for a person.
 
-use domain::{FailureCode, Heals, HoldReason, LeftOutReason, OrgId, SyncId};
+use domain::{FailureCode, Heals, HoldReason, OrgId, SyncId, allowance::OutOfCalls};
 use nightshift_domain as domain;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -142,6 +142,7 @@ pub(crate) async fn unfinished(
     c: &mut PgConnection,
     org: OrgId,
     sync: SyncId,
+    why: OutOfCalls,
 ) -> Result<Option<Failure>, StoreError> {
     let rows = sqlx::query(
         "-- syncs.unfinished
@@ -150,7 +151,7 @@ pub(crate) async fn unfinished(
     )
     .bind(org.uuid())
     .bind(sync.uuid())
-    .bind(LeftOutReason::ApiAllowance.as_str())
+    .bind(why.reason().as_str())
     .fetch_all(c)
     .await
     .map_err(at("syncs.unfinished"))?;
@@ -168,7 +169,7 @@ pub(crate) async fn unfinished(
     };
     let types: Vec<String> = rows.iter().take(TYPES_NAMED).map(line).collect();
     Ok(Some(Failure {
-        code: FailureCode::ApiAllowance,
+        code: why.code(),
         message: format!(
             "the night ended with {members} components of {} types not retrieved: {words}",
             rows.len()

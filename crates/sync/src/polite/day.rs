@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     WaitReason,
-    allowance::{DayUse, Shortfall, calls_left},
+    allowance::{DayUse, NightShare, OutOfCalls, Shortfall, calls_left},
 };
 use jiff::Timestamp;
 use nightshift_domain as domain;
@@ -47,8 +47,8 @@ impl Polite<'_> {
             used: seen.day.used + standing.others,
             ..seen.day
         };
-        let tonight = standing.tonight + standing.others;
-        calls_left(&self.context.politeness.allowance(), day, tonight)
+        let share = NightShare::of(standing.door, standing.by_themselves + standing.others);
+        calls_left(&self.context.politeness.allowance(), day, share)
     }
 
     /// Whether the org's last word about its day is so old that asking again is worth a call.
@@ -90,13 +90,32 @@ impl Polite<'_> {
     /// The org's requests are used up as far as they are ours: wait for the day's, end for the night's.
     pub(super) fn short_of_calls(&mut self, standing: &Standing, short: Shortfall) -> Trouble {
         let words = told(standing, short, &self.context.politeness);
-        match look_again(standing.now, self.give_up_at).filter(|_| short == Shortfall::Day) {
-            Some(after) => {
-                let until = standing.now.checked_add(after).unwrap_or(standing.now);
-                self.wait(standing.now, until, WaitReason::DailyAllowance, words, after / 4)
-            }
-            None => Trouble::Spent(words),
+        match short {
+            Shortfall::Day => self.until_they_are_back(OutOfCalls::Share, standing.now, words),
+            Shortfall::Night => Trouble::Spent {
+                why: OutOfCalls::Share,
+                words,
+            },
         }
+    }
+
+    /// Salesforce has refused a call because the org's requests are used up, whatever was thought to be left of them.
+    /// A refused call costs nothing: making it again is how to ask whether they are back.
+    pub(super) fn refused(&mut self, standing: &Standing, trouble: &Trouble) -> Trouble {
+        self.until_they_are_back(OutOfCalls::Refused, standing.now, trouble.to_string())
+    }
+
+    /// Waits within the sync's patience, and ends behind it.
+    fn until_they_are_back(&mut self, why: OutOfCalls, now: Timestamp, words: String) -> Trouble {
+        let Some(after) = look_again(now, self.give_up_at) else {
+            return Trouble::Spent { why, words };
+        };
+        let until = now.checked_add(after).unwrap_or(now);
+        let reason = match why {
+            OutOfCalls::Share => WaitReason::DailyAllowance,
+            OutOfCalls::Refused => WaitReason::RequestLimit,
+        };
+        self.wait(now, until, reason, words, after / 4)
     }
 }
 
@@ -129,7 +148,7 @@ fn told(standing: &Standing, short: Shortfall, settings: &PolitenessSettings) ->
         Shortfall::Night => format!(
             "the night's {} calls are the {} % of the org's {} daily API requests that a night may take \
              (politeness.night_percent)",
-            standing.tonight, settings.night_percent, day.allowed
+            standing.by_themselves, settings.night_percent, day.allowed
         ),
     }
 }

@@ -6,7 +6,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use nightshift_domain as domain;
-use nightshift_salesforce::{CallKind, Sightings};
+use nightshift_salesforce::{Blame, CallKind, SalesforceError, Sightings};
 use nightshift_store::instances::Standing;
 
 use super::{Polite, unheard};
@@ -63,6 +63,21 @@ impl Polite<'_> {
                 None
             }
         }
+    }
+
+    /// An answer that streams broke off behind the call that told of it: it counts like a call that found nobody.
+    pub(crate) async fn broke_off(&self, error: &SalesforceError) -> Result<(), Trouble> {
+        if error.blame() == Blame::Nobody {
+            return Ok(());
+        }
+        let standing = self.store().instances().standing(self.org, self.sync).await?;
+        self.context.tally.take_back(&standing.instance);
+        let seen = Sightings {
+            answered: 0,
+            unavailable: 1,
+        };
+        self.report(&standing, Permit::Go, seen).await;
+        Ok(())
     }
 
     /// A retry takes its place in the budget of the org's night, which ends the sync when it is used up (but no retrieve,

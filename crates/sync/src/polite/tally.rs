@@ -23,6 +23,14 @@ impl Tally {
         tally.entry(instance.to_owned()).or_insert((now, 0)).1 += answered;
     }
 
+    /// One of them was none in the end.
+    pub(crate) fn take_back(&self, instance: &str) {
+        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answered)) = tally.get_mut(instance) {
+            *answered = answered.saturating_sub(1);
+        }
+    }
+
     /// Takes what the window has, for a report.
     pub(crate) fn take(&self, instance: &str, now: Timestamp, window: Duration) -> u64 {
         let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +57,10 @@ mod tests {
         tally.add("EU42", 3, at(0), WINDOW);
         tally.add("EU42", 4, at(59), WINDOW);
         tally.add("NA1", 9, at(59), WINDOW);
+        tally.add("EU42", 1, at(59), WINDOW);
+        tally.take_back("EU42");
         assert_eq!(tally.take("EU42", at(59), WINDOW), 7);
+        tally.take_back("EU42");
         assert_eq!(tally.take("EU42", at(59), WINDOW), 0);
         assert_eq!(tally.take("NA1", at(119), WINDOW), 0);
     }

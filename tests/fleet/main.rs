@@ -8,6 +8,7 @@
 
 mod changes;
 mod collector;
+mod hands;
 mod harness;
 mod kills;
 mod ledger;

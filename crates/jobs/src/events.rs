@@ -92,6 +92,13 @@ pub fn counted(counts: &[ClassCount]) {
     }
 }
 
+/// How many classes, orgs and instances are paused.
+pub fn paused(counts: &[(&'static str, i64)]) {
+    for (kind, pauses) in counts {
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_pauses", kind = *kind, value = *pauses);
+    }
+}
+
 /// How many events wait for the broker.
 pub fn unsent(events: i64) {
     tracing::info!(target: "nightshift::metric", gauge = "nightshift_outbox", value = events);

@@ -72,6 +72,7 @@ impl Sweeper {
         events::swept();
         if self.rounds.is_multiple_of(ROUNDS_A_COUNT) {
             events::counted(&self.store.jobs().counts().await?);
+            events::paused(&self.store.pauses().counts().await?);
             events::unsent(self.store.outbox().waiting().await?);
         }
         if self.rounds.is_multiple_of(ROUNDS_A_CLEANUP) {

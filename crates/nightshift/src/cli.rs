@@ -3,8 +3,10 @@
 //! Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage (clap's own).
 
 mod org;
+mod queue;
 
 pub use org::{GrantArgs, OrgAddArgs, OrgCommand, OrgLoginArgs, OrgReauthenticateArgs, ScheduleArgs};
+pub use queue::{DeedArgs, HandArgs, PauseArgs, PauseKind, QueueCommand, Which};
 
 use std::path::PathBuf;
 
@@ -63,7 +65,7 @@ pub enum Command {
     /// Read support cases
     #[command(subcommand)]
     Case(CaseCommand),
-    /// Look at jobs and dead letters, and release a job
+    /// Look at jobs and dead letters; release, fail, requeue and pause them
     #[command(subcommand)]
     Queue(QueueCommand),
     /// What nights have cost their orgs' API requests, by step and kind of call, the newest first
@@ -293,45 +295,6 @@ pub enum CaseCommand {
     Show {
         /// Its id
         id: String,
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
-/// `queue`.
-#[derive(Subcommand, Debug)]
-pub enum QueueCommand {
-    /// Jobs, oldest due first, and a count by class
-    List {
-        /// Of this org alone
-        #[arg(long, value_name = "NAME")]
-        org: Option<String>,
-        /// Of this class alone
-        #[arg(long)]
-        class: Option<nightshift_domain::Class>,
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: i64,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// One job
-    Show {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Free a claimed job now, without waiting for its lease
-    Release {
-        /// Its id
-        id: String,
-    },
-    /// Dead letters; with --requeue, send them again to where they came from
-    Dead {
-        /// Send them again
-        #[arg(long)]
-        requeue: bool,
         #[command(flatten)]
         json: Json,
     },

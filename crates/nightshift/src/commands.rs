@@ -6,6 +6,7 @@ mod calls;
 mod case;
 mod dictionary;
 mod doctor;
+mod hands;
 mod org;
 mod queue;
 mod server;

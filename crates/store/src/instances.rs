@@ -101,7 +101,7 @@ impl Instances<'_> {
             "-- instances.standing
             WITH here AS (
                 SELECT org.id, sync.ledger_night, org.api_version,
-                       coalesce(org.instance_name, split_part(split_part(org.instance_url, '://', 2), '/', 1)) AS instance,
+                       instance_of(org.instance_name, org.instance_url) AS instance,
                        (SELECT coalesce(sum(calls), 0)::bigint FROM call_ledger
                          WHERE call_ledger.org_id = $1 AND call_ledger.night = sync.ledger_night) AS tonight,
                        (SELECT greatest(count(*) - 1, 0) FROM job
@@ -235,7 +235,7 @@ impl Instances<'_> {
         sqlx::query_scalar(
             "-- instances.saw_pending
             INSERT INTO instance (name, window_began, changed_at, pending_last, pending_mean, pending_seen)
-            SELECT coalesce(org.instance_name, split_part(split_part(org.instance_url, '://', 2), '/', 1)),
+            SELECT instance_of(org.instance_name, org.instance_url),
                    nightshift_now(), nightshift_now(), $2, $2, 1
               FROM org WHERE org.id = $1
             ON CONFLICT (name) DO UPDATE
@@ -255,8 +255,7 @@ impl Instances<'_> {
         let seconds: Option<Option<f64>> = sqlx::query_scalar(
             "-- instances.pending
             SELECT instance.pending_mean FROM org JOIN instance
-                ON instance.name = coalesce(org.instance_name,
-                                            split_part(split_part(org.instance_url, '://', 2), '/', 1))
+                ON instance.name = instance_of(org.instance_name, org.instance_url)
              WHERE org.id = $1",
         )
         .bind(org.uuid())

@@ -9,6 +9,7 @@ mod effects;
 mod fail;
 mod hands;
 mod insert;
+mod look;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ use crate::Store;
 pub use announce::{AnnounceLimits, DueJob};
 pub use claim::{Claim, ClaimAnswer, Claimed};
 pub(crate) use fail::{bounded, fail_sync};
-pub use hands::{ClassCount, JobRow, JobsFilter};
+pub use hands::Done;
 pub(crate) use insert::insert;
+pub use look::{ClassCount, JobRow, JobsFilter};
 
 /// The aggregate.
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ mod changes;
 mod collector;
 mod hands;
 mod harness;
+mod held;
 mod kills;
 mod ledger;
 mod logins;

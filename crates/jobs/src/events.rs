@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{FailureCode, JobId, Kind, OrgId};
 use nightshift_domain as domain;
-use nightshift_store::jobs::ClassCount;
+use nightshift_store::{jobs::ClassCount, server::OldestSnapshot};
 
 /// A job was claimed.
 pub fn claimed(kind: &Kind) {
@@ -54,6 +54,11 @@ pub fn announced(class: domain::Class, jobs: usize) {
     tracing::info!(target: "nightshift::metric", counter = "nightshift_announcements_total", class = class.as_str(), value = jobs as u64);
 }
 
+/// Of them, so many had been told before.
+pub fn announced_again(class: domain::Class, jobs: usize) {
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_announcements_repeated_total", class = class.as_str(), value = jobs as u64);
+}
+
 /// The broker could not route a job's message.
 pub fn unroutable(class: domain::Class) {
     tracing::warn!(
@@ -99,6 +104,19 @@ pub fn paused(counts: &[(&'static str, i64)]) {
     }
 }
 
+/// How many orgs have how much left of their day's API requests.
+pub fn requests_left(counts: &[(&'static str, i64)]) {
+    for (left, orgs) in counts {
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_orgs_requests_left", left = *left, value = *orgs);
+    }
+}
+
+/// What keeps the database from cleaning up behind the job table.
+pub fn oldest_snapshot(snapshot: OldestSnapshot) {
+    tracing::info!(target: "nightshift::metric", gauge = "nightshift_xmin_age_seconds", value = snapshot.seconds);
+    tracing::info!(target: "nightshift::metric", gauge = "nightshift_xmin_age_transactions", value = snapshot.transactions);
+}
+
 /// How many events wait for the broker.
 pub fn unsent(events: i64) {
     tracing::info!(target: "nightshift::metric", gauge = "nightshift_outbox", value = events);
@@ -115,7 +133,8 @@ pub fn published(topic: &str, body: &serde_json::Value) {
             tracing::info!(target: "nightshift::metric", counter = "nightshift_cases_resolved_total", code = text("code"), value = 1_u64);
         }
         _ if topic.starts_with("sync.") => {
-            tracing::info!(target: "nightshift::metric", counter = "nightshift_syncs_total", state = text("state"), value = 1_u64);
+            let code = body["failure_code"].as_str().unwrap_or("none").to_owned();
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_syncs_total", state = text("state"), code, value = 1_u64);
             if let Some(seconds) = body["seconds"].as_f64() {
                 tracing::info!(target: "nightshift::metric", histogram = "nightshift_sync_seconds", state = text("state"), seconds);
             }

@@ -288,6 +288,26 @@ impl Instances<'_> {
         Ok(())
     }
 
+    /// Orgs by what is left of their day's requests, as their last answer of the day said.
+    pub async fn requests_left(self) -> Result<[(&'static str, i64); 4], StoreError> {
+        let row = sqlx::query(
+            "-- instances.requests_left
+            SELECT count(*) FILTER (WHERE left_of_day < 0.1) AS under_10_percent,
+                   count(*) FILTER (WHERE left_of_day >= 0.1 AND left_of_day < 0.25) AS under_25_percent,
+                   count(*) FILTER (WHERE left_of_day >= 0.25 AND left_of_day < 0.5) AS under_50_percent,
+                   count(*) FILTER (WHERE left_of_day >= 0.5) AS more
+              FROM (SELECT (allowed - used)::float8 / greatest(allowed, 1) AS left_of_day FROM allowance
+                     WHERE seen_at > nightshift_now() - interval '1 day') seen",
+        )
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("instances.requests_left"))?;
+        Ok(
+            ["under_10_percent", "under_25_percent", "under_50_percent", "more"]
+                .map(|left| (left, row.get(left))),
+        )
+    }
+
     /// All instances that something is known of, those that are not called first.
     pub async fn list(self) -> Result<Vec<InstanceRow>, StoreError> {
         let rows = sqlx::query(

@@ -20,7 +20,7 @@ use nightshift_domain as domain;
 
 use crate::Store;
 
-pub use announce::{AnnounceLimits, DueJob};
+pub use announce::{AnnounceLimits, DueJob, Told};
 pub use claim::{Claim, ClaimAnswer, Claimed};
 pub(crate) use fail::{bounded, fail_sync};
 pub use hands::Done;

@@ -139,8 +139,8 @@ async fn database(settings: &Settings) -> Vec<Finding> {
             )];
         }
     };
-    let mut findings = vec![match store.server_version().await {
-        Ok(version) => good("database", version),
+    let mut findings = vec![match store.server().await {
+        Ok(server) => good("database", server.version),
         Err(error) => bad("database", error.detail(), "look into the server's log"),
     }];
     findings.push(migrations(&store).await);

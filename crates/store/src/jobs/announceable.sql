@@ -67,7 +67,7 @@ WITH paused_class AS MATERIALIZED (
       FROM fair JOIN room USING (class)
      WHERE fair.place <= room.room
 ), locked AS (
-    SELECT job.org_id, job.id
+    SELECT job.org_id, job.id, chosen.announced_at IS NOT NULL AS told_before
       FROM job JOIN chosen ON job.org_id = chosen.org_id AND job.id = chosen.id
      -- another sweeper was first
      WHERE job.announced_at IS NOT DISTINCT FROM chosen.announced_at
@@ -77,4 +77,4 @@ WITH paused_class AS MATERIALIZED (
 UPDATE job SET announced_at = nightshift_now()
   FROM locked
  WHERE job.org_id = locked.org_id AND job.id = locked.id
-RETURNING job.org_id, job.id, job.class, job.traceparent
+RETURNING job.org_id, job.id, job.class, job.traceparent, locked.told_before

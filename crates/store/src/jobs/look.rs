@@ -90,7 +90,7 @@ pub struct ClassCount {
     pub claimed: i64,
     /// Kept for a person.
     pub dead: i64,
-    /// Age of the oldest due one, in seconds.
+    /// Age of the oldest due one that no pause keeps, in seconds.
     pub oldest_due_seconds: f64,
 }
 
@@ -156,7 +156,8 @@ impl Jobs<'_> {
                    count(*) FILTER (WHERE state = 'claimed') AS claimed,
                    count(*) FILTER (WHERE state = 'dead') AS dead,
                    coalesce(extract(epoch FROM nightshift_now()
-                       - min(not_before) FILTER (WHERE state = 'due' AND not_before <= nightshift_now())), 0)::float8 AS oldest
+                       - min(not_before) FILTER (WHERE state = 'due' AND not_before <= nightshift_now()
+                             AND (NOT (SELECT EXISTS (SELECT FROM pause)) OR NOT is_paused(org_id, class)))), 0)::float8 AS oldest
               FROM job GROUP BY class ORDER BY class",
         )
         .fetch_all(&self.store.pool)

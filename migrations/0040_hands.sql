@@ -52,3 +52,6 @@ $$ SELECT EXISTS (SELECT FROM pause
 -- Whether a job of the org in the class is paused.
 CREATE FUNCTION is_paused(the_org uuid, the_class text) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE AS
 $$ SELECT EXISTS (SELECT FROM pause WHERE kind = 'class' AND name = the_class) OR org_is_paused(the_org) $$;
+
+-- The release that a process runs; older ones do not say.
+ALTER TABLE process ADD COLUMN version text;

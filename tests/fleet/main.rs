@@ -8,6 +8,7 @@
 
 mod changes;
 mod collector;
+mod doctor;
 mod hands;
 mod harness;
 mod held;
@@ -19,6 +20,7 @@ mod nights;
 mod polite;
 mod reports;
 mod requests;
+mod restored;
 mod retries;
 mod secrets;
 mod traces;

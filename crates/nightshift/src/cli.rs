@@ -73,8 +73,10 @@ pub enum Command {
     /// Show the configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Check database, broker, migrations and zone data, and say what to do
-    Doctor(Json),
+    /// Look at everything a fleet needs; say what was seen, why it matters, what to do
+    Doctor(DoctorArgs),
+    /// Ask a process of this machine whether it is ready: exit 0, or 1 with what it waits for
+    Ready(ReadyArgs),
 }
 
 /// `--json`.
@@ -83,6 +85,25 @@ pub struct Json {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Try the way to Salesforce too
+    #[arg(long)]
+    pub online: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ready`.
+#[derive(Args, Debug)]
+pub struct ReadyArgs {
+    /// Where the process listens (default: http.listen)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub at: Option<String>,
 }
 
 /// `calls`.

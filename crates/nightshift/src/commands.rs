@@ -18,7 +18,7 @@ pub use dictionary::dictionary;
 pub use doctor::doctor;
 pub use org::org;
 pub use queue::queue;
-pub use server::{migrate, simulator};
+pub use server::{migrate, ready, simulator};
 pub use sync::{start as start_sync, sync};
 
 use std::{path::Path, process::ExitCode};

@@ -106,3 +106,52 @@ async fn a_health_check_asks_the_process_itself() {
     }
     assert_eq!(ready, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_tells_of_pauses_snapshots_requests_and_repeated_announcements() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let listen = format!("127.0.0.1:{port}");
+    let mut fleet = Fleet::new(&[("HTTP__LISTEN", &listen)]).await;
+    fleet.connect(OrgSpec::generated("acme", 7, 200)).await;
+    let pause = ["queue", "pause", "instance", "EU99", "--reason", "maintenance"];
+    assert!(fleet.run(&pause).await.status.success());
+    // a day that is nearly used up
+    let used = "WITH seen AS (INSERT INTO allowance (org_id, used, allowed, seen_at, booked, night)
+                SELECT id, 95, 100, nightshift_now(), 0, current_date FROM org RETURNING 1) SELECT count(*) FROM seen";
+    fleet.database.count(used).await;
+    // nobody takes the job: it is told again after two seconds
+    fleet.json(&["sync", "acme", "--json"]).await;
+    fleet.start("scheduler", &[]);
+    let told = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    let wanted = [
+        "nightshift_pauses{kind=\"instance\"}",
+        "nightshift_orgs_requests_left{left=\"under_10_percent\"}",
+        "nightshift_announcements_repeated_total{class=\"control\"}",
+        "nightshift_oldest_due_seconds{class=\"control\"}",
+    ];
+    let mut text = String::new();
+    for _ in 0..150 {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let Ok(answer) = reqwest::get(format!("http://{listen}/metrics")).await else {
+            continue;
+        };
+        text = answer.text().await.unwrap();
+        if wanted.iter().all(|name| told(&text, name) > 0.0) {
+            assert!(
+                text.contains("nightshift_xmin_age_seconds ")
+                    && text.contains("nightshift_xmin_age_transactions ")
+            );
+            return;
+        }
+    }
+    let missing: Vec<_> = wanted.iter().filter(|name| told(&text, name) <= 0.0).collect();
+    panic!("never told: {missing:?}\n{text}");
+}

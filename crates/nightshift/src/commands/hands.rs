@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use nightshift_domain::{Class, Deed, Hand, JobFate, OfSync, Paused};
+use nightshift_domain::{Class, Deed, Hand, JobFate, JobState, OfSync, Paused};
 use nightshift_queue::Queue;
 use nightshift_store::{
     Store,
@@ -239,7 +239,7 @@ pub fn document(hands: &[HandRow]) -> Value {
     let line = |hand: &HandRow| {
         json!({
             "at": hand.at.to_string(), "deed": hand.deed.as_str(), "subject": hand.subject, "person": hand.person,
-            "reason": hand.reason, "found": hand.found.map(|state| state.as_str()),
+            "reason": hand.reason, "found": hand.found.map(JobState::as_str),
         })
     };
     hands.iter().map(line).collect()

@@ -112,7 +112,7 @@ pub fn processes(alive: &[ProcessRow], ours: &str) -> Finding {
         .collect();
     let mut saw = format!("{schedulers} scheduler(s) and {workers} worker(s) seen within a minute");
     if !versions.is_empty() {
-        saw.push_str(&format!(" ({}; this is {ours})", versions.join(", ")));
+        saw = format!("{saw} ({}; this is {ours})", versions.join(", "));
     }
     if schedulers == 0 || workers == 0 {
         return check::PROCESSES.note(saw, "start nightshift scheduler and nightshift worker");

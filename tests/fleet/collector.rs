@@ -89,6 +89,7 @@ fn text(attributes: &[KeyValue], key: &str) -> String {
     let value = found.and_then(|attribute| attribute.value.clone()?.value);
     match value {
         Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
         _ => String::new(),
     }
 }

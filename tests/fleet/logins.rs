@@ -251,7 +251,9 @@ async fn doctor_tries_the_way_to_salesforce_and_tells_our_network_from_it() {
 
     let doctor = async |set: &[&str]| {
         let flags: Vec<&str> = set.iter().flat_map(|flag| ["--set", flag]).collect();
-        let output = fleet.run(&[&flags[..], &["doctor", "--json"]].concat()).await;
+        let output = fleet
+            .run(&[&flags[..], &["doctor", "--online", "--json"]].concat())
+            .await;
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let checks = document["checks"].as_array().unwrap().clone();
         checks

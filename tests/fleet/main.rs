@@ -9,7 +9,10 @@
 mod changes;
 mod collector;
 mod crash_points;
+mod doctor;
+mod hands;
 mod harness;
+mod held;
 mod kills;
 mod ledger;
 mod logins;
@@ -18,6 +21,7 @@ mod nights;
 mod polite;
 mod reports;
 mod requests;
+mod restored;
 mod retries;
 mod secrets;
 mod traces;

@@ -118,7 +118,22 @@ async fn a_malformed_request_is_a_dead_letter_with_its_reason() {
             .iter()
             .all(|letter| letter["from"] == format!("{}.requests", fleet.prefix))
     );
-    let again = fleet.json(&["queue", "dead", "--requeue", "--json"]).await;
-    assert_eq!(again["requeued"], 2);
+    let dry = fleet.json(&["queue", "dead", "--requeue", "--json"]).await;
+    assert_eq!(
+        (dry["done"].as_bool(), dry["letters"].as_i64()),
+        (Some(false), Some(2))
+    );
+    let send = [
+        "queue",
+        "dead",
+        "--requeue",
+        "--yes",
+        "--reason",
+        "the sender was told",
+        "--json",
+    ];
+    assert_eq!(fleet.json(&send).await["requeued"], 2);
+    let kept = "SELECT count(*) FROM hand WHERE deed = 'send_again' AND reason = 'the sender was told'";
+    assert_eq!(fleet.database.count(kept).await, 1);
     dead(&fleet, 2).await;
 }

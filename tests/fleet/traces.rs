@@ -76,12 +76,46 @@ async fn the_steps_of_a_night_are_one_trace_that_begins_in_the_scheduler() {
     fleet.slot_comes("small").await;
     let spans = of_the_sync(&collector, &mut fleet).await;
     assert_linked(&spans, "");
+    assert_calls(&spans, &fleet.simulator.secrets("small").unwrap());
     let first: Vec<_> = spans.iter().filter(|span| span.parent.is_empty()).collect();
     assert_eq!(first.len(), 1, "{first:#?}");
     assert_eq!(
         (first[0].name.as_str(), first[0].service.as_str()),
         ("fire", "nightshift-scheduler")
     );
+}
+
+/// Each call to Salesforce hangs on the step that made it, says which it was, and nothing that is secret.
+fn assert_calls(spans: &[Seen], secrets: &[String]) {
+    let steps: BTreeSet<&str> = spans
+        .iter()
+        .filter(|span| span.name == "step")
+        .map(|span| span.number.as_str())
+        .collect();
+    let calls: Vec<_> = spans.iter().filter(|span| span.name == "salesforce").collect();
+    let mut seen = BTreeSet::new();
+    for call in &calls {
+        assert!(steps.contains(call.parent.as_str()), "{call:#?}");
+        assert_eq!(
+            (call.attribute("status"), call.attribute("outcome")),
+            ("200".to_owned(), "answered".to_owned()),
+            "{call:#?}"
+        );
+        seen.insert((call.attribute("api"), call.attribute("call")));
+    }
+    for (api, call) in [
+        ("soap", "retrieve"),
+        ("soap", "zip"),
+        ("soap", "list"),
+        ("rest", "versions"),
+    ] {
+        assert!(
+            seen.contains(&(api.to_owned(), call.to_owned())),
+            "{api} {call}: {seen:?}"
+        );
+    }
+    let told = format!("{spans:?}");
+    assert!(secrets.len() > 1 && secrets.iter().all(|secret| !told.contains(secret.as_str())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

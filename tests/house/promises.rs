@@ -33,15 +33,19 @@ fn tests() -> BTreeSet<String> {
     found
 }
 
-#[test]
-fn each_invariant_names_a_test_that_exists() {
-    let page = read("ARCHITECTURE.md");
+/// The tests that the last cells of a table name; the table begins behind `heading`. Each must exist.
+fn named_below(path: &str, heading: &str) -> usize {
+    let page = read(path);
     let (_, after) = page
-        .split_once("Invariants")
-        .expect("ARCHITECTURE.md has a part on invariants");
+        .split_once(heading)
+        .unwrap_or_else(|| panic!("{path} has no part {heading:?}"));
     let tests = tests();
+    let rows = after
+        .lines()
+        .skip_while(|line| !line.starts_with('|'))
+        .take_while(|line| line.starts_with('|'));
     let mut named = 0;
-    for row in after.lines().filter(|line| line.starts_with('|')).skip(2) {
+    for row in rows.skip(2) {
         let last = row
             .trim_end_matches(['|', ' '])
             .rsplit('|')
@@ -53,19 +57,31 @@ fn each_invariant_names_a_test_that_exists() {
             .step_by(2)
             .map(|name| name.rsplit("::").next().unwrap_or(name))
             .collect();
-        assert!(
-            !names.is_empty(),
-            "an invariant without a test that guards it: {row}"
-        );
+        assert!(!names.is_empty(), "{path}: no test guards this: {row}");
         for name in names {
             assert!(
                 tests.contains(name),
-                "ARCHITECTURE.md names the test {name}, which does not exist"
+                "{path} names the test {name}, which does not exist"
             );
             named += 1;
         }
     }
+    named
+}
+
+#[test]
+fn each_invariant_names_a_test_that_exists() {
+    let named = named_below("ARCHITECTURE.md", "Invariants");
     assert!(named >= 10, "ARCHITECTURE.md names {named} tests only");
+}
+
+#[test]
+fn each_promise_of_reliability_names_a_test_that_exists() {
+    let named = named_below("docs/reliability.md", "## What is promised");
+    assert!(named >= 10, "docs/reliability.md names {named} tests only");
+    let page = read("docs/reliability.md");
+    let (_, restore) = page.split_once("Restore:").expect("it says how to restore");
+    assert!(restore.contains("a_message_without_a_row_is_acknowledged_and_does_nothing"));
 }
 
 #[test]

@@ -112,13 +112,15 @@ pub enum FailureCode {
     DeletionsHeld,
     /// The slot was missed.
     NightMissed,
+    /// A person ended the sync.
+    EndedByHand,
     /// An error of our own.
     Internal,
 }
 
 impl FailureCode {
     /// All codes, in the order of the catalogue.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::TokenRevoked,
         Self::TokenAnswerLost,
         Self::OrgDisconnected,
@@ -168,6 +170,7 @@ impl FailureCode {
         Self::WindowEnded,
         Self::DeletionsHeld,
         Self::NightMissed,
+        Self::EndedByHand,
         Self::Internal,
     ];
 
@@ -223,6 +226,7 @@ impl FailureCode {
             Self::WindowEnded => "window_ended",
             Self::DeletionsHeld => "deletions_held",
             Self::NightMissed => "night_missed",
+            Self::EndedByHand => "ended_by_hand",
             Self::Internal => "internal",
         }
     }

@@ -12,6 +12,7 @@ pub mod component;
 pub mod effect;
 pub mod failure;
 pub mod fold;
+pub mod hand;
 pub mod ids;
 pub mod job;
 pub mod names;
@@ -27,6 +28,7 @@ pub use component::{
 };
 pub use effect::{Deletions, Effect, HoldReason, OrgFacts, Switch, TypeHealth};
 pub use failure::{Actor, CatalogueEntry, FailureCode, Heals};
+pub use hand::{Deed, Hand, HandError, JobFate, OfSync, Paused};
 pub use ids::{CaseId, EventId, Fence, JobId, OrgId, ProcessId, Revision, SyncId};
 pub use job::{Class, JobState, Kind, Lane, NewJob};
 pub use names::{NameError, OrgName};

@@ -8,7 +8,7 @@ use nightshift_domain as domain;
 use nightshift_queue::{Announced, JobMessage, Queue};
 use nightshift_store::{
     Store,
-    jobs::{AnnounceLimits, DueJob},
+    jobs::{AnnounceLimits, DueJob, Told},
 };
 
 use crate::{error::JobsError, events, settings::JobsSettings};
@@ -36,6 +36,7 @@ async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(),
         return Ok(());
     }
     let messages: Vec<_> = jobs.iter().map(message).collect();
+    tell_repeated(&jobs);
     let unsent: Vec<DueJob> = match queue.announce(&messages).await {
         Ok(answers) => {
             tell(&messages, &answers);
@@ -69,6 +70,16 @@ fn message(job: &DueJob) -> JobMessage {
         job: job.job,
         class: job.class,
         traceparent: own.or_else(|| job.traceparent.clone()),
+    }
+}
+
+fn tell_repeated(jobs: &[DueJob]) {
+    for class in Class::ALL {
+        let again = |job: &&DueJob| job.class == class && job.told == Told::Before;
+        let repeated = jobs.iter().filter(again).count();
+        if repeated > 0 {
+            events::announced_again(class, repeated);
+        }
     }
 }
 

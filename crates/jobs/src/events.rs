@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{FailureCode, JobId, Kind, OrgId, circuit::Circuit};
 use nightshift_domain as domain;
-use nightshift_store::{instances::InstanceRow, jobs::ClassCount};
+use nightshift_store::{instances::InstanceRow, jobs::ClassCount, server::OldestSnapshot};
 
 /// A job was claimed.
 pub fn claimed(kind: &Kind) {
@@ -52,6 +52,11 @@ pub fn retry(org: OrgId, job: JobId, kind: &Kind, code: FailureCode, message: &s
 /// Jobs were told to the queue.
 pub fn announced(class: domain::Class, jobs: usize) {
     tracing::info!(target: "nightshift::metric", counter = "nightshift_announcements_total", class = class.as_str(), value = jobs as u64);
+}
+
+/// Of them, so many had been told before.
+pub fn announced_again(class: domain::Class, jobs: usize) {
+    tracing::info!(target: "nightshift::metric", counter = "nightshift_announcements_repeated_total", class = class.as_str(), value = jobs as u64);
 }
 
 /// The broker could not route a job's message.
@@ -100,6 +105,26 @@ pub fn circuits(instances: &[InstanceRow]) {
     }
 }
 
+/// How many classes, orgs and instances are paused.
+pub fn paused(counts: &[(&'static str, i64)]) {
+    for (kind, pauses) in counts {
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_pauses", kind = *kind, value = *pauses);
+    }
+}
+
+/// How many orgs have how much left of their day's API requests.
+pub fn requests_left(counts: &[(&'static str, i64)]) {
+    for (left, orgs) in counts {
+        tracing::info!(target: "nightshift::metric", gauge = "nightshift_orgs_requests_left", left = *left, value = *orgs);
+    }
+}
+
+/// What keeps the database from cleaning up behind the job table.
+pub fn oldest_snapshot(snapshot: OldestSnapshot) {
+    tracing::info!(target: "nightshift::metric", gauge = "nightshift_xmin_age_seconds", value = snapshot.seconds);
+    tracing::info!(target: "nightshift::metric", gauge = "nightshift_xmin_age_transactions", value = snapshot.transactions);
+}
+
 /// How many events wait for the broker.
 pub fn unsent(events: i64) {
     tracing::info!(target: "nightshift::metric", gauge = "nightshift_outbox", value = events);
@@ -116,7 +141,8 @@ pub fn published(topic: &str, body: &serde_json::Value) {
             tracing::info!(target: "nightshift::metric", counter = "nightshift_cases_resolved_total", code = text("code"), value = 1_u64);
         }
         _ if topic.starts_with("sync.") => {
-            tracing::info!(target: "nightshift::metric", counter = "nightshift_syncs_total", state = text("state"), value = 1_u64);
+            let code = body["failure_code"].as_str().unwrap_or("none").to_owned();
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_syncs_total", state = text("state"), code, value = 1_u64);
             if let Some(seconds) = body["seconds"].as_f64() {
                 tracing::info!(target: "nightshift::metric", histogram = "nightshift_sync_seconds", state = text("state"), seconds);
             }

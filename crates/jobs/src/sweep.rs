@@ -69,6 +69,9 @@ impl Sweeper {
         if self.rounds.is_multiple_of(ROUNDS_A_COUNT) {
             events::counted(&self.store.jobs().counts().await?);
             events::circuits(&self.store.instances().list().await?);
+            events::paused(&self.store.pauses().counts().await?);
+            events::requests_left(&self.store.instances().requests_left().await?);
+            events::oldest_snapshot(self.store.oldest_snapshot().await?);
             events::unsent(self.store.outbox().waiting().await?);
         }
         Ok(announced)

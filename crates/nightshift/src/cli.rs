@@ -3,8 +3,10 @@
 //! Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage (clap's own).
 
 mod org;
+mod queue;
 
 pub use org::{GrantArgs, OrgAddArgs, OrgCommand, OrgLoginArgs, OrgReauthenticateArgs, ScheduleArgs};
+pub use queue::{DeedArgs, HandArgs, PauseArgs, PauseKind, QueueCommand, Which};
 
 use std::path::PathBuf;
 
@@ -63,7 +65,7 @@ pub enum Command {
     /// Read support cases
     #[command(subcommand)]
     Case(CaseCommand),
-    /// Look at jobs and dead letters, and release a job
+    /// Look at jobs and dead letters; release, fail, requeue and pause them
     #[command(subcommand)]
     Queue(QueueCommand),
     /// What nights have cost their orgs' API requests, by step and kind of call, the newest first
@@ -71,8 +73,10 @@ pub enum Command {
     /// Show the configuration in force
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Check database, broker, migrations and zone data, and say what to do
-    Doctor(Json),
+    /// Look at everything a fleet needs; say what was seen, why it matters, what to do
+    Doctor(DoctorArgs),
+    /// Ask a process of this machine whether it is ready: exit 0, or 1 with what it waits for
+    Ready(ReadyArgs),
 }
 
 /// `--json`.
@@ -81,6 +85,25 @@ pub struct Json {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Try the way to Salesforce too
+    #[arg(long)]
+    pub online: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ready`.
+#[derive(Args, Debug)]
+pub struct ReadyArgs {
+    /// Where the process listens (default: http.listen)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub at: Option<String>,
 }
 
 /// `calls`.
@@ -293,45 +316,6 @@ pub enum CaseCommand {
     Show {
         /// Its id
         id: String,
-        #[command(flatten)]
-        json: Json,
-    },
-}
-
-/// `queue`.
-#[derive(Subcommand, Debug)]
-pub enum QueueCommand {
-    /// Jobs, oldest due first, and a count by class
-    List {
-        /// Of this org alone
-        #[arg(long, value_name = "NAME")]
-        org: Option<String>,
-        /// Of this class alone
-        #[arg(long)]
-        class: Option<nightshift_domain::Class>,
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: i64,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// One job
-    Show {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        json: Json,
-    },
-    /// Free a claimed job now, without waiting for its lease
-    Release {
-        /// Its id
-        id: String,
-    },
-    /// Dead letters; with --requeue, send them again to where they came from
-    Dead {
-        /// Send them again
-        #[arg(long)]
-        requeue: bool,
         #[command(flatten)]
         json: Json,
     },

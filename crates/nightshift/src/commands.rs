@@ -6,6 +6,7 @@ mod calls;
 mod case;
 mod dictionary;
 mod doctor;
+mod hands;
 mod org;
 mod queue;
 mod server;
@@ -17,7 +18,7 @@ pub use dictionary::dictionary;
 pub use doctor::doctor;
 pub use org::org;
 pub use queue::queue;
-pub use server::{migrate, simulator};
+pub use server::{migrate, ready, simulator};
 pub use sync::{start as start_sync, sync};
 
 use std::{path::Path, process::ExitCode};

@@ -71,6 +71,7 @@ async fn dispatch(command: Command, settings: Settings) -> Result<ExitCode, Comm
         Command::Queue(command) => commands::queue(&settings, command).await,
         Command::Calls(args) => commands::calls(&settings, args).await,
         Command::Config(ConfigCommand::Show(json)) => Ok(commands::config_show(&settings, json)),
-        Command::Doctor(json) => commands::doctor(&settings, json).await,
+        Command::Doctor(args) => commands::doctor(&settings, &args).await,
+        Command::Ready(args) => commands::ready(&settings, &args).await,
     }
 }

@@ -187,3 +187,37 @@ pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
+
+/// The user of this process at this machine, for the book of deeds.
+pub fn person() -> String {
+    let uid = std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line = status.lines().find(|line| line.starts_with("Uid:"))?;
+            line.split_whitespace().nth(1).map(str::to_owned)
+        });
+    let uid = uid.unwrap_or_else(|| "unknown".to_owned());
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    format!("{}@{}", user_name(&users, &uid).unwrap_or(&uid), host())
+}
+
+fn user_name<'a>(users: &'a str, uid: &str) -> Option<&'a str> {
+    users.lines().find_map(|line| {
+        let mut cells = line.split(':');
+        let name = cells.next()?;
+        (cells.nth(1) == Some(uid)).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_the_name_that_the_machine_gives() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        assert_eq!(user_name(users, "1000"), Some("ann"));
+        assert_eq!(user_name(users, "65532"), None);
+        assert!(person().contains('@'));
+    }
+}

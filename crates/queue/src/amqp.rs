@@ -7,6 +7,7 @@
 
 mod consumer;
 mod dead;
+mod inspect;
 mod link;
 mod topology;
 
@@ -32,6 +33,7 @@ use crate::{
     port::{Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery},
     wire::JobMessage,
 };
+pub use inspect::QueueFacts;
 use link::{Board, Link, Side, rebuild};
 use topology::Names;
 
@@ -170,6 +172,11 @@ impl Queue for Amqp {
 }
 
 impl Amqp {
+    /// The queues as they stand at the broker.
+    pub async fn inspect(&self) -> Result<Vec<QueueFacts>, QueueError> {
+        inspect::inspect(self.post()).await
+    }
+
     fn post(&self) -> Post {
         Post {
             names: Arc::clone(&self.names),

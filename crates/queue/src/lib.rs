@@ -9,7 +9,7 @@ pub mod inproc;
 pub mod port;
 pub mod wire;
 
-pub use amqp::{Amqp, AmqpSettings};
+pub use amqp::{Amqp, AmqpSettings, QueueFacts};
 pub use inproc::InProcess;
 pub use port::{
     Ack, Announced, DeadLetter, Delivery, EventMessage, Health, Queue, QueueError, RequestDelivery,

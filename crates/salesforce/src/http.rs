@@ -11,6 +11,7 @@ use bytes::Bytes;
 use reqwest::{RequestBuilder, Response, header};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
 
 use crate::{
     bounds::{ERROR_BYTES, HEADER_BYTES, HEADER_FIELDS},
@@ -19,6 +20,7 @@ use crate::{
     network::{self, Proxy},
     rest::ApiUsage,
     text,
+    told::Told,
 };
 
 /// 2^20 bytes.
@@ -171,8 +173,17 @@ impl Http {
         let deadline = began + limit.whole;
         // Counted before it leaves: a step that is cancelled while it waits has made the call all the same.
         calls.sent(call)?;
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| {
+            calls.never_left(call);
+            transport(call, error, self.settings.connect_timeout)
+        })?;
+        let told = Told::begin(call, request.url().path());
+        let sent = RequestBuilder::from_parts(client, request)
+            .send()
+            .instrument(told.span());
         fail::fail_point!("before-call", |_| std::process::abort());
-        let answer = timeout(limit.first_byte, request.send()).await;
+        let answer = timeout(limit.first_byte, sent).await;
         fail::fail_point!("called", |_| std::process::abort());
         let response = match answer {
             Ok(Ok(response)) => response,
@@ -180,11 +191,11 @@ impl Http {
                 if error.is_connect() || error.is_builder() {
                     calls.never_left(call);
                 }
-                answered(call, "no_answer", began);
+                told.end(None);
                 return Err(transport(call, error, self.settings.connect_timeout));
             }
             Err(_) => {
-                answered(call, "no_answer", began);
+                told.end(None);
                 return Err(SalesforceError::Timeout {
                     call,
                     waited: Waited::FirstByte,
@@ -192,15 +203,7 @@ impl Http {
                 });
             }
         };
-        answered(
-            call,
-            if response.status().is_success() {
-                "answered"
-            } else {
-                "refused"
-            },
-            began,
-        );
+        told.end(Some(response.status()));
         let bytes: usize = response
             .headers()
             .iter()
@@ -392,20 +395,6 @@ impl Body {
         }
         head
     }
-}
-
-/// One call got its answer's head, or none.
-fn answered(call: CallKind, outcome: &'static str, began: Instant) {
-    let call = call.as_str();
-    tracing::info!(
-        target: "nightshift::metric",
-        counter = "nightshift_salesforce_calls_total",
-        call,
-        outcome,
-        value = 1_u64
-    );
-    let seconds = began.elapsed().as_secs_f64();
-    tracing::info!(target: "nightshift::metric", histogram = "nightshift_salesforce_call_seconds", call, seconds);
 }
 
 /// What the network's error means, without the address.

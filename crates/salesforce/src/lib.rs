@@ -24,6 +24,7 @@ mod retrieve;
 mod session;
 mod soap;
 mod text;
+mod told;
 mod verdict;
 mod version;
 mod watch;

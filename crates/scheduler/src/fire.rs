@@ -150,19 +150,21 @@ fn tell(fired: &Fired, retried: usize) {
             tracing::info!(target: "nightshift::metric", counter = "nightshift_fired_total", how, value = syncs as u64);
         }
     }
-    if fired.missed > 0 {
-        tracing::info!(target: "nightshift::metric", counter = "nightshift_missed_nights_total", reason = "window_closed", value = fired.missed);
+    for (reason, nights) in [("window_closed", fired.missed), ("paused", fired.missed_paused)] {
+        if nights > 0 {
+            tracing::info!(target: "nightshift::metric", counter = "nightshift_missed_nights_total", reason, value = nights);
+        }
     }
-    if !fired.started.is_empty() || !fired.joined.is_empty() || fired.missed > 0 || retried > 0 {
+    let missed = fired.missed + fired.missed_paused;
+    if !fired.started.is_empty() || !fired.joined.is_empty() || missed > 0 || retried > 0 {
         tracing::info!(
             started = fired.started.len(),
             joined = fired.joined.len(),
-            missed = fired.missed,
+            missed,
             retried,
-            "fired {} syncs, {retried} again; {} joined, {} nights were missed",
+            "fired {} syncs, {retried} again; {} joined, {missed} nights were missed",
             fired.started.len(),
-            fired.joined.len(),
-            fired.missed
+            fired.joined.len()
         );
     }
     for (org, reason) in &fired.unreadable {

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use nightshift_domain::{Class, Kind, NewJob, ProcessId};
+use nightshift_domain::{Class, Hand, Kind, NewJob, Paused, ProcessId};
 use nightshift_jobs::{Cleaner, JobsSettings};
 use nightshift_queue::InProcess;
 use nightshift_scheduler::{Firer, SchedulerParts, SlotClock};
@@ -126,4 +126,44 @@ async fn one_round_of_cleaning_removes_what_any_number_of_ended_syncs_staged() {
         .unwrap();
     let left = "SELECT (SELECT count(*) FROM staging) + (SELECT count(*) FROM staged_type)";
     assert_eq!(database.count(left).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_of_a_paused_org_fires_once_the_pause_ends_and_is_recorded_when_its_window_closes_first() {
+    let database = TestDb::fresh().await;
+    let store = database.store().await;
+    let noon: Timestamp = "2026-05-04T10:00:00Z".parse().unwrap();
+    let hand = Hand::new("ann", "their release").unwrap();
+    let mut paused = Vec::new();
+    for n in 0..2 {
+        let org = store.orgs().add(&new_org(n, noon)).await.unwrap();
+        let what = Paused::Org(org);
+        store.pauses().begin(&what, "it", &hand).await.unwrap();
+        paused.push(what);
+    }
+    let at = |hours| firer(&store, noon + SignedDuration::from_hours(hours));
+    for hours in [12, 12, 13] {
+        assert_eq!(at(hours).round().await.unwrap().started, 0, "its slot has come");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM night").await, 0);
+
+    // one goes on while the window is open; the clock of slots is not the database's here
+    store.pauses().end(&paused[0], "it", &hand).await.unwrap();
+    let virtual_now = "WITH now AS (UPDATE org SET next_run = '2026-05-04T23:00:00Z' WHERE name = 'org-0' RETURNING 1) SELECT count(*) FROM now";
+    database.count(virtual_now).await;
+    assert_eq!(at(14).round().await.unwrap().started, 1);
+
+    let closed = at(19).round().await.unwrap();
+    assert_eq!((closed.started, closed.seen), (0, 1));
+    let nights = "SELECT concat_ws(' ', org.name, night.state, night.reason) FROM night JOIN org ON org.id = org_id ORDER BY org.name";
+    assert_eq!(
+        database.texts(nights).await,
+        [
+            "org-0 run",
+            "org-1 missed org org-1 was paused by ann: their release"
+        ]
+    );
+    let cases =
+        "SELECT count(*) FROM support_case WHERE code = 'night_missed' AND message LIKE '%their release'";
+    assert_eq!(database.count(cases).await, 1);
 }

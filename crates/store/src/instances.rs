@@ -105,7 +105,7 @@ impl Instances<'_> {
             "-- instances.standing
             WITH here AS (
                 SELECT org.id, sync.ledger_night, sync.door, org.api_version,
-                       coalesce(org.instance_name, split_part(split_part(org.instance_url, '://', 2), '/', 1)) AS instance,
+                       instance_of(org.instance_name, org.instance_url) AS instance,
                        (SELECT coalesce(sum(calls), 0)::bigint FROM call_ledger
                          WHERE call_ledger.org_id = $1 AND call_ledger.night = sync.ledger_night) AS tonight,
                        (SELECT coalesce(sum(bill.calls), 0)::bigint FROM sync own JOIN sync_bill bill
@@ -246,7 +246,7 @@ impl Instances<'_> {
         sqlx::query_scalar(
             "-- instances.saw_pending
             INSERT INTO instance (name, window_began, changed_at, pending_last, pending_mean, pending_seen)
-            SELECT coalesce(org.instance_name, split_part(split_part(org.instance_url, '://', 2), '/', 1)),
+            SELECT instance_of(org.instance_name, org.instance_url),
                    nightshift_now(), nightshift_now(), $2, $2, 1
               FROM org WHERE org.id = $1
             ON CONFLICT (name) DO UPDATE
@@ -266,8 +266,7 @@ impl Instances<'_> {
         let seconds: Option<Option<f64>> = sqlx::query_scalar(
             "-- instances.pending
             SELECT instance.pending_mean FROM org JOIN instance
-                ON instance.name = coalesce(org.instance_name,
-                                            split_part(split_part(org.instance_url, '://', 2), '/', 1))
+                ON instance.name = instance_of(org.instance_name, org.instance_url)
              WHERE org.id = $1",
         )
         .bind(org.uuid())
@@ -298,6 +297,26 @@ impl Instances<'_> {
         .await
         .map_err(at("instances.saw_day"))?;
         Ok(())
+    }
+
+    /// Orgs by what is left of their day's requests, as their last answer of the day said.
+    pub async fn requests_left(self) -> Result<[(&'static str, i64); 4], StoreError> {
+        let row = sqlx::query(
+            "-- instances.requests_left
+            SELECT count(*) FILTER (WHERE left_of_day < 0.1) AS under_10_percent,
+                   count(*) FILTER (WHERE left_of_day >= 0.1 AND left_of_day < 0.25) AS under_25_percent,
+                   count(*) FILTER (WHERE left_of_day >= 0.25 AND left_of_day < 0.5) AS under_50_percent,
+                   count(*) FILTER (WHERE left_of_day >= 0.5) AS more
+              FROM (SELECT (allowed - used)::float8 / greatest(allowed, 1) AS left_of_day FROM allowance
+                     WHERE seen_at > nightshift_now() - interval '1 day') seen",
+        )
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(at("instances.requests_left"))?;
+        Ok(
+            ["under_10_percent", "under_25_percent", "under_50_percent", "more"]
+                .map(|left| (left, row.get(left))),
+        )
     }
 
     /// All instances that something is known of, those that are not called first.

@@ -9,6 +9,9 @@ mod effects;
 mod fail;
 mod hands;
 mod insert;
+mod look;
+#[cfg(test)]
+mod plan_tests;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -19,11 +22,12 @@ use nightshift_domain as domain;
 
 use crate::Store;
 
-pub use announce::{AnnounceLimits, DueJob};
+pub use announce::{AnnounceLimits, DueJob, Told};
 pub use claim::{Claim, ClaimAnswer, Claimed};
 pub(crate) use fail::{bounded, fail_sync};
-pub use hands::{ClassCount, JobRow, JobsFilter};
+pub use hands::Done;
 pub(crate) use insert::insert;
+pub use look::{ClassCount, JobRow, JobsFilter};
 
 /// The aggregate.
 #[derive(Clone, Copy, Debug)]

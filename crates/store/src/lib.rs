@@ -9,6 +9,7 @@ pub mod connections;
 pub mod dictionary;
 pub mod error;
 mod grants;
+pub mod hands;
 pub mod instances;
 pub mod jobs;
 pub mod keyring;
@@ -16,9 +17,11 @@ pub mod ledger;
 pub mod nights;
 pub mod orgs;
 pub mod outbox;
+pub mod pauses;
 pub mod processes;
 pub mod requests;
 mod row;
+pub mod server;
 pub mod staging;
 pub mod syncs;
 pub mod tx;
@@ -152,14 +155,6 @@ impl Store {
             .await
             .map_err(at("clock.now"))?;
         Ok(now.0)
-    }
-
-    /// The server's own words about itself.
-    pub async fn server_version(&self) -> Result<String, StoreError> {
-        sqlx::query_scalar("-- server.version\nSELECT version()")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(at("server.version"))
     }
 
     /// Gives all connections back to the server.

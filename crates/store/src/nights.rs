@@ -15,9 +15,13 @@ use crate::{
     Store,
     error::{StoreError, at},
     orgs::schedule,
+    pauses,
     row::{Day, Stamp},
     syncs::{AdmissionAnswer, Opening, Patience, admit_in, new_trace},
 };
+
+/// Why a night is missed that no pause explains.
+const UNSEEN: &str = "no scheduler looked while the window was open";
 
 /// The aggregate.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +78,10 @@ pub struct Fired {
     pub started: Vec<Started>,
     /// Orgs whose slot joined a running sync.
     pub joined: Vec<OrgId>,
-    /// Nights that were recorded as missed.
+    /// Nights that were recorded as missed because nobody looked.
     pub missed: u64,
+    /// Nights that were recorded as missed because of a pause.
+    pub missed_paused: u64,
     /// Orgs looked at.
     pub seen: usize,
     /// Orgs whose row cannot be read: they are set aside for an hour.
@@ -95,7 +101,7 @@ impl Nights<'_> {
         let rows = sqlx::query(
             "-- nights.due
             SELECT id, time_zone, window_opens, window_closes, slot, days, last_night, slots_after, nights_since_full,
-                   coalesce($1, nightshift_now()) AS instant
+                   coalesce($1, nightshift_now()) AS instant, org_is_paused(id) AS stopped
               FROM org
              WHERE next_run <= coalesce($1, nightshift_now()) AND NOT paused
              ORDER BY next_run LIMIT $2
@@ -126,6 +132,7 @@ impl Nights<'_> {
                     decide(&due, instant).map_err(|error| error.to_string())
                 });
             match decision {
+                Ok(decision) if row.get("stopped") => put_off(&mut tx, org, &decision, &mut fired).await?,
                 Ok(decision) => carry_out(&mut tx, org, &decision, first, &mut fired).await?,
                 Err(reason) => {
                     set_aside(&mut tx, org).await?;
@@ -146,6 +153,7 @@ impl Nights<'_> {
             SELECT night.org_id, night.night, night.closes_at, night.closes_at > nightshift_now() AS is_open
               FROM night JOIN org ON org.id = night.org_id
              WHERE night.retry_at <= nightshift_now()
+               AND (night.closes_at <= nightshift_now() OR NOT org_is_paused(night.org_id))
              ORDER BY night.retry_at LIMIT $1
                FOR UPDATE OF org, night SKIP LOCKED",
         )
@@ -232,14 +240,14 @@ async fn carry_out(
         Firing::Missed { missed, next } => {
             let last = missed.last().map(|missed| missed.run.night);
             for missed in missed {
-                record_missed(&mut *c, org, &missed.run).await?;
+                record_missed(&mut *c, org, &missed.run, UNSEEN).await?;
                 fired.missed += 1;
             }
             next_run(c, org, last, next).await
         }
         Firing::Fire { run, missed, next } => {
             for missed in missed {
-                record_missed(&mut *c, org, &missed.run).await?;
+                record_missed(&mut *c, org, &missed.run, UNSEEN).await?;
                 fired.missed += 1;
             }
             if record(&mut *c, org, run.night, "run", decision.closes_at, None).await? == Recorded::New {
@@ -268,6 +276,28 @@ async fn carry_out(
     }
 }
 
+/// A paused org's slot is not fired: it is looked at again when its window closes, or as soon as the pause ends. A night
+/// whose window has closed meanwhile is recorded with the pause's reason.
+async fn put_off(
+    c: &mut PgConnection,
+    org: OrgId,
+    decision: &FireDecision,
+    fired: &mut Fired,
+) -> Result<(), StoreError> {
+    let pause = pauses::that_stops_org(&mut *c, org).await?;
+    let reason = pause.as_deref().unwrap_or(UNSEEN);
+    let (missed, until) = match &decision.firing {
+        Firing::NotYet { next } => (&[][..], next.slot),
+        Firing::Missed { missed, next } => (missed.as_slice(), next.slot),
+        Firing::Fire { run, missed, .. } => (missed.as_slice(), run.closes),
+    };
+    for missed in missed {
+        record_missed(&mut *c, org, &missed.run, reason).await?;
+        fired.missed_paused += 1;
+    }
+    look_next_at(c, org, missed.last().map(|missed| missed.run.night), until).await
+}
+
 #[derive(PartialEq, Eq)]
 enum Recorded {
     New,
@@ -280,7 +310,7 @@ async fn record(
     night: Date,
     state: &'static str,
     closes_at: Timestamp,
-    reason: Option<&'static str>,
+    reason: Option<&str>,
 ) -> Result<Recorded, StoreError> {
     let done = sqlx::query(
         "-- nights.record
@@ -302,8 +332,12 @@ async fn record(
     })
 }
 
-async fn record_missed(c: &mut PgConnection, org: OrgId, run: &NightRun) -> Result<(), StoreError> {
-    let reason = "no scheduler looked while the window was open";
+async fn record_missed(
+    c: &mut PgConnection,
+    org: OrgId,
+    run: &NightRun,
+    reason: &str,
+) -> Result<(), StoreError> {
     if record(&mut *c, org, run.night, "missed", run.closes, Some(reason)).await? == Recorded::Known {
         return Ok(());
     }
@@ -343,12 +377,21 @@ async fn next_run(
     last_night: Option<Date>,
     next: &NightRun,
 ) -> Result<(), StoreError> {
+    look_next_at(c, org, last_night, next.slot).await
+}
+
+async fn look_next_at(
+    c: &mut PgConnection,
+    org: OrgId,
+    last_night: Option<Date>,
+    at_instant: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query(
         "-- nights.next_run
         UPDATE org SET next_run = $2, last_night = coalesce($3, last_night) WHERE id = $1",
     )
     .bind(org.uuid())
-    .bind(Stamp(next.slot))
+    .bind(Stamp(at_instant))
     .bind(last_night.map(Day))
     .execute(c)
     .await

@@ -1,5 +1,7 @@
 //! Connected orgs: who they are, when they are synced, how they stand.
 
+mod unwell;
+
 use domain::{
     OrgId, OrgName, OrganizationId, SyncState, fold,
     schedule::{Days, LocalMinute, Schedule, Window},
@@ -17,6 +19,8 @@ use crate::{
     keyring::Place,
     row::{Day, Stamp, word},
 };
+
+pub use unwell::{Secrets, Unwell};
 
 /// The aggregate.
 #[derive(Clone, Copy, Debug)]

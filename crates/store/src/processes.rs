@@ -35,6 +35,8 @@ pub struct ProcessRow {
     pub classes: String,
     /// Where.
     pub host: String,
+    /// Its release; `older` when it does not say.
+    pub version: String,
     /// Last seen.
     pub seen_at: Timestamp,
 }
@@ -45,14 +47,16 @@ impl Processes<'_> {
         sqlx::query(
             "-- processes.beat
             WITH old AS (DELETE FROM process WHERE seen_at < nightshift_now() - interval '1 day')
-            INSERT INTO process (id, kind, classes, host, started_at, seen_at)
-            VALUES ($1, $2, $3, $4, nightshift_now(), nightshift_now())
+            INSERT INTO process (id, kind, classes, host, started_at, seen_at, version)
+            VALUES ($1, $2, $3, $4, nightshift_now(), nightshift_now(), $5)
             ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at",
         )
         .bind(id.uuid())
         .bind(kind)
         .bind(classes)
         .bind(host)
+        // all crates of a release have its number
+        .bind(env!("CARGO_PKG_VERSION"))
         .execute(&self.store.pool)
         .await
         .map_err(at("processes.beat"))?;
@@ -73,7 +77,7 @@ impl Processes<'_> {
     pub async fn alive(self) -> Result<Vec<ProcessRow>, StoreError> {
         let rows = sqlx::query(
             "-- processes.alive
-            SELECT id, kind, classes, host, seen_at FROM process
+            SELECT id, kind, classes, host, coalesce(version, 'older') AS version, seen_at FROM process
              WHERE seen_at > nightshift_now() - interval '60 seconds' ORDER BY kind, started_at",
         )
         .fetch_all(&self.store.pool)
@@ -84,6 +88,7 @@ impl Processes<'_> {
             kind: row.get("kind"),
             classes: row.get("classes"),
             host: row.get("host"),
+            version: row.get("version"),
             seen_at: row.get::<Stamp, _>("seen_at").0,
         };
         Ok(rows.iter().map(process).collect())

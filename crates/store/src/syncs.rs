@@ -3,7 +3,7 @@
 mod admit;
 mod show;
 
-use domain::{FailureCode, OrgId, SyncId, WaitReason};
+use domain::{FailureCode, Fence, JobId, OrgId, SyncId, WaitReason};
 use nightshift_domain as domain;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -11,8 +11,8 @@ use sqlx::{PgConnection, Row};
 use crate::{
     Store,
     error::{StoreError, at},
-    jobs::{Claim, Failure, Settling},
-    outbox,
+    jobs::{Claim, Failure, JobRow, Settling},
+    outbox, pauses,
 };
 
 pub(crate) use admit::new_trace;
@@ -47,25 +47,75 @@ pub(crate) async fn add_line(
         Settling::Fail { failure } => Some(format!("{}: {}", failure.code, failure.message)),
         _ => None,
     };
-    sqlx::query(
-        "-- syncs.add_line
-        INSERT INTO timeline (org_id, sync_id, at, job_id, kind, event, fence, attempts, deaths, waits, detail)
-        VALUES ($1, $2, nightshift_now(), $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(claim.org.uuid())
-    .bind(sync.uuid())
-    .bind(claim.job.uuid())
-    .bind(kind)
-    .bind(settling.name())
-    .bind(claim.fence.0)
-    .bind(attempts)
-    .bind(deaths)
-    .bind(waits)
-    .bind(detail.as_deref().map(crate::jobs::bounded))
-    .execute(c)
-    .await
-    .map_err(at("syncs.add_line"))?;
-    Ok(())
+    let line = Line {
+        org: claim.org,
+        sync,
+        job: claim.job,
+        kind,
+        event: settling.name(),
+        fence: claim.fence,
+        counts: [attempts, deaths, waits],
+        detail,
+    };
+    line.add(c).await
+}
+
+/// A line of the timeline for a job that a person failed.
+pub(crate) async fn add_failed(
+    c: &mut PgConnection,
+    job: &JobRow,
+    sync: SyncId,
+    fence: Fence,
+    failure: &Failure,
+) -> Result<(), StoreError> {
+    let line = Line {
+        org: job.org,
+        sync,
+        job: job.id,
+        kind: &job.kind,
+        event: "failed",
+        fence,
+        counts: [job.attempts, job.deaths, job.waits],
+        detail: Some(format!("{}: {}", failure.code, failure.message)),
+    };
+    line.add(c).await
+}
+
+/// What a timeline keeps of a job's end.
+struct Line<'a> {
+    org: OrgId,
+    sync: SyncId,
+    job: JobId,
+    kind: &'a str,
+    event: &'static str,
+    fence: Fence,
+    counts: [i32; 3],
+    detail: Option<String>,
+}
+
+impl Line<'_> {
+    async fn add(&self, c: &mut PgConnection) -> Result<(), StoreError> {
+        let [attempts, deaths, waits] = self.counts;
+        sqlx::query(
+            "-- syncs.add_line
+            INSERT INTO timeline (org_id, sync_id, at, job_id, kind, event, fence, attempts, deaths, waits, detail)
+            VALUES ($1, $2, nightshift_now(), $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(self.org.uuid())
+        .bind(self.sync.uuid())
+        .bind(self.job.uuid())
+        .bind(self.kind)
+        .bind(self.event)
+        .bind(self.fence.0)
+        .bind(attempts)
+        .bind(deaths)
+        .bind(waits)
+        .bind(self.detail.as_deref().map(crate::jobs::bounded))
+        .execute(c)
+        .await
+        .map_err(at("syncs.add_line"))?;
+        Ok(())
+    }
 }
 
 /// The event of a sync's end, with what others want to know.
@@ -166,14 +216,26 @@ impl Syncs<'_> {
                 .execute(&mut *tx)
                 .await
                 .map_err(at("syncs.lock"))?;
-            let failure = Failure {
-                code: FailureCode::WindowEnded,
-                message: "the sync's time ended before its work".to_owned(),
-                evidence: [].into(),
-            };
+            let pause = pauses::that_stops_sync(&mut tx, org, sync).await?;
+            let failure = out_of_time(pause);
             crate::jobs::fail_sync(&mut tx, org, Some(sync), &failure).await?;
             tx.commit().await?;
         }
         Ok(late.len() as u64)
+    }
+}
+
+/// Nobody came to say for what it waited; a pause is known all the same.
+fn out_of_time(pause: Option<String>) -> Failure {
+    let message = "the sync's time ended before its work";
+    Failure {
+        code: FailureCode::WindowEnded,
+        message: pause
+            .as_ref()
+            .map_or_else(|| message.to_owned(), |pause| format!("{message}: {pause}")),
+        evidence: pause
+            .map(|pause| ("paused".to_owned(), pause))
+            .into_iter()
+            .collect(),
     }
 }

@@ -62,12 +62,12 @@ async fn admit(store: &Store, org: OrgId) -> SyncId {
 async fn jobs_of(store: &Store, org: OrgId) -> Vec<(nightshift_domain::JobId, String)> {
     let filter = JobsFilter {
         org: Some(org),
-        class: None,
         limit: 100,
+        ..JobsFilter::default()
     };
     store
         .jobs()
-        .list(filter)
+        .list(&filter)
         .await
         .unwrap()
         .into_iter()

@@ -13,7 +13,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -24,6 +25,9 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// How long requests under way may go on once the server is stopped.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// Most bytes of an answer about readiness that are read.
+const ANSWER_BYTES: u64 = 8 << 10;
 
 /// Whether this process can work.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,6 +96,36 @@ async fn ready(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusCo
     (status, text + "\n")
 }
 
+/// What a process said of its readiness.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadyAnswer {
+    /// Whether it can work.
+    pub ready: bool,
+    /// In its words.
+    pub says: String,
+}
+
+/// Asks the process at `address` (`host:port`) for its readiness. One request by hand: an HTTP client has no place in a
+/// health check that runs every few seconds.
+pub async fn ask_ready(address: &str, within: Duration) -> std::io::Result<ReadyAnswer> {
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let answer = tokio::time::timeout(within, asking)
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok(ReadyAnswer {
+        ready: head.starts_with("HTTP/1.1 200 "),
+        says: body.trim().to_owned(),
+    })
+}
+
 impl HttpServer {
     /// Where it listens, with the port that the system chose when 0 was asked for.
     pub fn address(&self) -> SocketAddr {
@@ -145,6 +179,24 @@ mod tests {
         say.send_replace(Readiness::Draining);
         assert_eq!(ask(&server, "/readyz").await, (503, "draining\n".into()));
         assert_eq!(ask(&server, "/healthz").await, (200, "alive\n".into()));
+    }
+
+    #[tokio::test]
+    async fn a_health_check_hears_what_the_process_says() {
+        let (say, readiness) = watch::channel(Readiness::Ready);
+        let server = serve("127.0.0.1:0", Metrics::default(), readiness).await.unwrap();
+        let address = server.address().to_string();
+        let second = Duration::from_secs(1);
+        let answer = ask_ready(&address, second).await.unwrap();
+        assert_eq!((answer.ready, answer.says.as_str()), (true, "ready"));
+        say.send_replace(Readiness::Unavailable("the broker".into()));
+        let answer = ask_ready(&address, second).await.unwrap();
+        assert_eq!(
+            (answer.ready, answer.says.as_str()),
+            (false, "unavailable: the broker")
+        );
+        server.stop().await;
+        assert!(ask_ready(&address, second).await.is_err());
     }
 
     #[tokio::test]

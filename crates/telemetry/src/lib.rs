@@ -15,7 +15,7 @@ mod settings;
 mod start;
 mod trace;
 
-pub use http::{HttpServer, Readiness, serve};
+pub use http::{HttpServer, Readiness, ReadyAnswer, ask_ready, serve};
 pub use layer::{METRIC_TARGET, MetricLayer};
 pub use metrics::{Metric, Metrics, SERIES_MAX, Shape, table, table_as_markdown};
 pub use settings::{LogFormat, TelemetrySettings};

@@ -24,7 +24,7 @@ pub enum OrgCommand {
     },
     /// Change when it is synced
     Schedule(ScheduleArgs),
-    /// Fire no slots until resumed
+    /// Fire no slots until resumed; a sync by hand runs all the same (to stop its jobs too: queue pause org)
     Pause {
         /// Our id, the name, or Salesforce's organization id
         name: String,

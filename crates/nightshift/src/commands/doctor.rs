@@ -1,99 +1,45 @@
-//! `doctor`: looks at everything a process needs, says what it saw and what to do. Changes nothing.
+//! `doctor`: looks at everything a process needs, says what it saw, why it matters and what to do. Changes nothing.
+//!
+//! Asking is here and thin; what an answer means is judged by the pure functions of `judge`.
 
+mod check;
+mod finding;
+mod judge;
 mod network;
 
 use std::{process::ExitCode, time::Duration};
 
+use jiff::Timestamp;
 use nightshift_domain::{circuit::Circuit, schedule::zone_names};
-use nightshift_queue::Queue;
-use nightshift_store::{Store, instances::InstanceRow};
-use serde_json::json;
+use nightshift_queue::{Health, Queue};
+use nightshift_store::{Store, StoreError, instances::InstanceRow};
 
+use self::{
+    check as of,
+    finding::{Check, Finding, Verdict},
+};
 use super::time;
-use crate::{cli::Json, config::Settings, error::CommandError, output, wiring};
+use crate::{cli::DoctorArgs, config::Settings, error::CommandError, output, wiring};
 
 /// How long one check may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Instances that are named; those that are not called come first.
 const INSTANCES_NAMED: usize = 10;
-
-/// One check's result.
-struct Finding {
-    thing: &'static str,
-    verdict: Verdict,
-    saw: String,
-    remedy: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    Bad,
-    /// Not good, but nothing breaks.
-    Note,
-}
-
-impl Verdict {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "ok",
-            Self::Bad => "failed",
-            Self::Note => "note",
-        }
-    }
-}
-
-fn good(thing: &'static str, saw: String) -> Finding {
-    Finding {
-        thing,
-        verdict: Verdict::Good,
-        saw,
-        remedy: String::new(),
-    }
-}
-
-fn bad(thing: &'static str, saw: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding {
-        thing,
-        verdict: Verdict::Bad,
-        saw: saw.into(),
-        remedy: remedy.into(),
-    }
-}
-
-fn note(thing: &'static str, saw: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding {
-        verdict: Verdict::Note,
-        ..bad(thing, saw, remedy)
-    }
-}
+/// Dead letters that are counted.
+const LETTERS_COUNTED: usize = 100;
 
 /// Checks, prints, exits 1 when something is broken.
-pub async fn doctor(settings: &Settings, json: Json) -> Result<ExitCode, CommandError> {
+pub async fn doctor(settings: &Settings, args: &DoctorArgs) -> Result<ExitCode, CommandError> {
     let mut findings = vec![zones(), key(settings)];
     findings.extend(database(settings).await);
-    findings.push(broker(settings).await);
-    findings.extend(network::check(settings).await);
-    if json.json {
-        let checks: Vec<_> = findings
-            .iter()
-            .map(|found| {
-                json!({ "check": found.thing, "verdict": found.verdict.as_str(), "saw": found.saw, "remedy": found.remedy })
-            })
-            .collect();
-        output::json(&json!({ "checks": checks }));
+    findings.extend(broker(settings).await);
+    if args.online {
+        findings.extend(network::check(settings).await);
+    }
+    if args.json {
+        output::json(&finding::document(&findings));
     } else {
-        for found in &findings {
-            output::line(&format!(
-                "{:<6} {:<11} {}",
-                found.verdict.as_str(),
-                found.thing,
-                found.saw
-            ));
-            if !found.remedy.is_empty() {
-                output::line(&format!("{:18} do: {}", "", found.remedy));
-            }
-        }
+        finding::print(&findings);
     }
     let broken = findings.iter().any(|found| found.verdict == Verdict::Bad);
     Ok(if broken {
@@ -104,17 +50,13 @@ pub async fn doctor(settings: &Settings, json: Json) -> Result<ExitCode, Command
 }
 
 fn zones() -> Finding {
-    good(
-        "zone data",
-        format!("{} zones of the bundled data", zone_names().len()),
-    )
+    of::ZONES.good(format!("{} zones of the bundled data", zone_names().len()))
 }
 
 fn key(settings: &Settings) -> Finding {
     match wiring::keyring(settings) {
-        Ok(_) => good("key", "secrets.key can be used".into()),
-        Err(error) => bad(
-            "key",
+        Ok(_) => of::KEY.good("secrets.key can be used"),
+        Err(error) => of::KEY.bad(
             error.chain(),
             "make one: echo \"k1:$(head -c 32 /dev/urandom | base64)\"; keep it, or every org has to be connected again",
         ),
@@ -125,91 +67,122 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     let store = match tokio::time::timeout(PATIENCE, wiring::store(settings)).await {
         Ok(Ok(store)) => store,
         Ok(Err(error)) => {
-            return vec![bad(
-                "database",
-                error.chain(),
-                "check database.url and that the server runs",
-            )];
+            return vec![of::DATABASE.bad(error.chain(), "check database.url and that the server runs")];
         }
         Err(_) => {
-            return vec![bad(
-                "database",
-                "no answer within 10 s",
-                "check database.url and the network",
-            )];
+            return vec![of::DATABASE.bad("no answer within 10 s", "check database.url and the network")];
         }
     };
-    let mut findings = vec![match store.server_version().await {
-        Ok(version) => good("database", version),
-        Err(error) => bad("database", error.detail(), "look into the server's log"),
-    }];
-    findings.push(migrations(&store).await);
-    findings.push(processes(&store).await);
-    findings.push(instances(&store).await);
-    findings
+    let asking = async {
+        let mut findings = server(settings, &store).await;
+        let migrated = migrations(&store).await;
+        let readable = migrated.verdict == Verdict::Good;
+        findings.push(migrated);
+        if readable {
+            findings.extend(tables(&store).await);
+        }
+        findings
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(findings) => findings,
+        Err(_) => vec![of::DATABASE.bad(
+            "it answers too slowly: not all of it was seen within 10 s",
+            "look for locks and load in pg_stat_activity",
+        )],
+    }
+}
+
+/// What the server says of itself, whatever tables it has.
+async fn server(settings: &Settings, store: &Store) -> Vec<Finding> {
+    let asked = our_clock();
+    let server = match store.server().await {
+        Ok(server) => server,
+        Err(error) => return vec![unread(of::DATABASE, &error)],
+    };
+    let answered = our_clock();
+    let alive = store.processes().alive().await.map_or(0, |alive| alive.len());
+    vec![
+        judge::version(&server),
+        judge::clock(server.clock, asked, answered),
+        judge::connections(&server, alive, settings.database.max_connections),
+        judge::vacuum(&server),
+        judged(of::SNAPSHOT, store.oldest_snapshot().await, judge::snapshot),
+    ]
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this machine's clock is what is compared with the database's"
+)]
+fn our_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// What our tables say.
+async fn tables(store: &Store) -> Vec<Finding> {
+    let ours = env!("CARGO_PKG_VERSION");
+    let (jobs, unwell) = (store.jobs().counts().await, store.orgs().unwell().await);
+    vec![
+        judged(of::PROCESSES, store.processes().alive().await, |alive| {
+            judge::processes(&alive, ours)
+        }),
+        judged(of::DUE, jobs.as_ref(), |counts| judge::due(counts)),
+        judged(of::DEAD_JOBS, jobs.as_ref(), |counts| judge::dead(counts)),
+        judged(of::OUTBOX, store.outbox().waiting().await, judge::outbox),
+        judged(of::PAUSES, store.pauses().list().await, |pauses| {
+            judge::paused(&pauses)
+        }),
+        judged(of::SECRETS, store.orgs().secrets().await, |secrets| {
+            judge::secrets(&secrets)
+        }),
+        judged(of::ORGS, unwell.as_ref(), judge::connected),
+        judged(of::NIGHTS, unwell.as_ref(), judge::nights),
+        judged(of::INSTANCES, store.instances().list().await, |rows| {
+            instances(&rows)
+        }),
+    ]
+}
+
+fn judged<T, E: std::borrow::Borrow<StoreError>>(
+    check: Check,
+    answer: Result<T, E>,
+    judge: impl FnOnce(T) -> Finding,
+) -> Finding {
+    match answer {
+        Ok(facts) => judge(facts),
+        Err(error) => unread(check, error.borrow()),
+    }
+}
+
+fn unread(check: Check, error: &StoreError) -> Finding {
+    check.bad(error.detail(), "look into the server's log; nightshift migrate")
 }
 
 async fn migrations(store: &Store) -> Finding {
-    match store.migration_state().await {
-        Ok(state) if state.applied == state.wanted => {
-            good("migrations", format!("{} applied", state.applied))
-        }
-        Ok(state) if state.applied > state.wanted => bad(
-            "migrations",
-            format!(
-                "the database has {}, this program knows {}",
-                state.applied, state.wanted
-            ),
-            "use the newer release of nightshift",
-        ),
-        Ok(state) => bad(
-            "migrations",
-            format!(
-                "the database has {}, this program wants {}",
-                state.applied, state.wanted
-            ),
-            "nightshift migrate",
-        ),
-        Err(error) => bad("migrations", error.detail(), "look into the server's log"),
-    }
-}
-
-async fn processes(store: &Store) -> Finding {
-    let Ok(alive) = store.processes().alive().await else {
-        return bad(
-            "processes",
-            "the table of processes cannot be read",
-            "nightshift migrate",
-        );
+    let (applied, wanted) = match store.migration_state().await {
+        Ok(state) => (state.applied, state.wanted),
+        Err(error) => return unread(of::MIGRATIONS, &error),
     };
-    let count = |kind: &str| alive.iter().filter(|process| process.kind == kind).count();
-    let (schedulers, workers) = (count("scheduler"), count("worker"));
-    let saw = format!("{schedulers} scheduler(s) and {workers} worker(s) seen within a minute");
-    if schedulers > 0 && workers > 0 {
-        return good("processes", saw);
+    if applied == wanted {
+        return of::MIGRATIONS.good(format!("{applied} applied"));
     }
-    note(
-        "processes",
-        saw,
-        "start nightshift scheduler and nightshift worker",
+    let remedy = if applied > wanted {
+        "use the newer release of nightshift"
+    } else {
+        "nightshift migrate"
+    };
+    of::MIGRATIONS.bad(
+        format!("the database has {applied}, this program knows {wanted}"),
+        remedy,
     )
 }
 
 /// Salesforce's instances: which are called, and how long their queues are.
-async fn instances(store: &Store) -> Finding {
-    let Ok(rows) = store.instances().list().await else {
-        return bad(
-            "instances",
-            "the table of instances cannot be read",
-            "nightshift migrate",
-        );
-    };
+fn instances(rows: &[InstanceRow]) -> Finding {
     let shown = |row: &InstanceRow| {
         let queue = row.pending_mean.map_or_else(String::new, |mean| {
-            format!(
-                ", Pending for {mean:.0} s lately, {:.0} s last",
-                row.pending_last.unwrap_or(mean)
-            )
+            let last = row.pending_last.unwrap_or(mean);
+            format!(", Pending for {mean:.0} s lately, {last:.0} s last")
         });
         match row.health.circuit {
             Circuit::Closed => format!("{}{queue}", row.name),
@@ -224,42 +197,43 @@ async fn instances(store: &Store) -> Finding {
     let named: Vec<String> = rows.iter().take(INSTANCES_NAMED).map(shown).collect();
     let saw = format!("{} known, {closed} called; {}", rows.len(), named.join("; "));
     if closed == rows.len() {
-        return good("instances", saw.trim_end_matches("; ").to_owned());
+        return of::INSTANCES.good(saw.trim_end_matches("; "));
     }
-    note(
-        "instances",
+    of::INSTANCES.note(
         saw,
         "nothing: they are probed by themselves, their orgs' jobs wait; look at status.salesforce.com",
     )
 }
 
-async fn broker(settings: &Settings) -> Finding {
+async fn broker(settings: &Settings) -> Vec<Finding> {
     if settings.broker.url.is_none() {
-        return note(
-            "broker",
+        return vec![of::BROKER.note(
             "broker.url is not set; nightshift up runs a queue of its own, scheduler and worker need one",
             "for a fleet set NIGHTSHIFT__BROKER__URL",
-        );
+        )];
     }
-    match tokio::time::timeout(PATIENCE, wiring::queue_now(settings)).await {
-        Ok(Ok(queue)) => match queue.list_dead(100).await {
-            Ok(dead) if dead.is_empty() => good("broker", "it answers; no dead letters".into()),
-            Ok(dead) => note(
-                "broker",
-                format!("it answers; {} dead letter(s)", dead.len()),
-                "nightshift queue dead",
-            ),
-            Err(error) => bad("broker", error.to_string(), "look into the broker's log"),
-        },
-        Ok(Err(error)) => bad(
-            "broker",
-            error.chain(),
-            "check broker.url and that the broker runs",
+    let remedy = "check broker.url and that the broker runs";
+    let queue = match tokio::time::timeout(PATIENCE, wiring::queue_now(settings)).await {
+        Ok(Ok(queue)) => queue,
+        Ok(Err(error)) => return vec![of::BROKER.bad(error.chain(), remedy)],
+        Err(_) => return vec![of::BROKER.bad("no answer within 10 s", remedy)],
+    };
+    let health = *queue.health().borrow();
+    let letters = match queue.list_dead(LETTERS_COUNTED).await {
+        _ if health == Health::Blocked => of::BROKER.note(
+            "it takes no messages now: an alarm of memory or disk; consuming goes on",
+            "free memory or disk at the broker",
         ),
-        Err(_) => bad(
-            "broker",
-            "no answer within 10 s",
-            "check broker.url and that the broker runs",
+        Ok(dead) if dead.is_empty() => of::BROKER.good("it answers; no dead letters"),
+        Ok(dead) => of::BROKER.note(
+            format!("it answers; {} dead letter(s)", dead.len()),
+            "nightshift queue dead",
         ),
-    }
+        Err(error) => of::BROKER.bad(error.to_string(), "look into the broker's log"),
+    };
+    let queues = match queue.inspect().await {
+        Ok(queues) => judge::queues(&queues),
+        Err(error) => of::QUEUES.bad(error.to_string(), "look into the broker's log"),
+    };
+    vec![letters, queues]
 }

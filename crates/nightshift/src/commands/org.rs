@@ -9,11 +9,12 @@ use nightshift_domain::schedule::{Days, LocalMinute, Schedule, Window, Zone};
 use nightshift_store::{
     Store,
     orgs::{OrgRow, Saved},
+    pauses::PauseRow,
 };
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use super::{maybe, time};
+use super::{hands, maybe, time};
 use crate::{
     cli::{Json, OrgCommand, ScheduleArgs},
     config::Settings,
@@ -28,7 +29,10 @@ pub async fn org(settings: &Settings, command: OrgCommand) -> Result<ExitCode, C
         OrgCommand::Add(args) => connect::add(&store, settings, args).await?,
         OrgCommand::Login(args) => connect::login(&store, settings, args).await?,
         OrgCommand::List(json) => list(&store.orgs().list().await?, json),
-        OrgCommand::Show { name, json } => show(&store.orgs().find(&name).await?, json),
+        OrgCommand::Show { name, json } => {
+            let org = store.orgs().find(&name).await?;
+            show(&org, &store.pauses().of_org(org.id).await?, json);
+        }
         OrgCommand::Schedule(args) => schedule(&store, &args).await?,
         OrgCommand::Pause { name } => {
             let org = store.orgs().find(&name).await?;
@@ -103,12 +107,18 @@ fn list(orgs: &[OrgRow], json: Json) {
     );
 }
 
-fn show(org: &OrgRow, json: Json) {
-    let document = whole(org);
+/// With the pauses that keep its jobs waiting.
+fn show(org: &OrgRow, pauses: &[PauseRow], json: Json) {
+    let mut document = whole(org);
     if json.json {
+        document["paused_by"] = hands::pauses(pauses);
         output::json(&document);
-    } else {
-        output::fields(&document, 15);
+        return;
+    }
+    output::fields(&document, 15);
+    for pause in pauses {
+        let wait = format!("{} ({} job(s) wait)", pause.says(), pause.waiting);
+        output::line(&format!("{:<15} {wait}", "waits"));
     }
 }
 
@@ -127,7 +137,11 @@ async fn schedule(store: &Store, args: &ScheduleArgs) -> Result<(), CommandError
             .await?
             == Saved::Yes
         {
-            show(&store.orgs().show(id).await?, args.json);
+            show(
+                &store.orgs().show(id).await?,
+                &store.pauses().of_org(id).await?,
+                args.json,
+            );
             return Ok(());
         }
     }

@@ -1,18 +1,18 @@
-//! `queue list`, `show`, `release`, `dead`.
+//! `queue list`, `show`, `dead`: what there is to see. What people do to it is in `hands.rs`.
 
 use std::process::ExitCode;
 
-use nightshift_domain::ids::JobId;
+use nightshift_domain::{Deed, JobId};
 use nightshift_queue::{DeadLetter, Queue};
 use nightshift_store::{
-    Store,
+    Store, StoreError,
     jobs::{ClassCount, JobRow, JobsFilter},
 };
 use serde_json::{Value, json};
 
-use super::{id, maybe, time};
+use super::{hands, id, maybe, time};
 use crate::{
-    cli::{Json, QueueCommand},
+    cli::{Json, QueueCommand, Which},
     config::Settings,
     error::CommandError,
     output, wiring,
@@ -21,49 +21,64 @@ use crate::{
 /// Dead letters shown at most.
 const DEAD_SHOWN: usize = 1_000;
 
-/// Looks at jobs and dead letters, releases a job.
+/// Looks at jobs and dead letters, lays hands on them.
 pub async fn queue(settings: &Settings, command: QueueCommand) -> Result<ExitCode, CommandError> {
     match command {
-        QueueCommand::List {
-            org,
-            class,
-            limit,
-            json,
-        } => {
+        QueueCommand::List { which, limit, json } => {
             let store = wiring::store(settings).await?;
-            let org = match org {
-                Some(name) => Some(store.orgs().find(&name).await?.id),
-                None => None,
-            };
-            list(&store, JobsFilter { org, class, limit }, json).await?;
+            let filter = filter(&store, &which, limit).await?;
+            list(&store, &filter, json).await?;
         }
         QueueCommand::Show { id: text, json } => {
-            let store = wiring::store(settings).await?;
-            show(&store.jobs().show(id("job", &text)?).await?, json);
+            show(&wiring::store(settings).await?, id("job", &text)?, json).await?;
         }
-        QueueCommand::Release { id: text } => {
-            let store = wiring::store(settings).await?;
-            let job: JobId = id("job", &text)?;
-            store.jobs().release(job).await?;
-            eprintln!("job {job} is free; it is announced within a second and counts one death");
-        }
-        QueueCommand::Dead { requeue: false, json } => {
+        QueueCommand::Release(args) => return hands::deed(settings, Deed::Release, &args).await,
+        QueueCommand::Fail(args) => return hands::deed(settings, Deed::Fail, &args).await,
+        QueueCommand::Requeue(args) => return hands::deed(settings, Deed::Requeue, &args).await,
+        QueueCommand::Pause(args) => return hands::pause(settings, &args).await,
+        QueueCommand::Resume(args) => return hands::resume(settings, &args).await,
+        QueueCommand::Dead {
+            requeue: false, json, ..
+        } => {
             list_dead(wiring::queue_now(settings).await?.as_ref(), json).await?;
         }
-        QueueCommand::Dead { requeue: true, json } => {
-            requeue_dead(wiring::queue_now(settings).await?.as_ref(), json).await?;
-        }
+        QueueCommand::Dead {
+            requeue: true,
+            hand,
+            json,
+        } => return hands::send_again(settings, &hand, json).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(store: &Store, filter: JobsFilter, json: Json) -> Result<(), CommandError> {
+/// The filter of the command line, with its org found.
+pub async fn filter(store: &Store, which: &Which, limit: i64) -> Result<JobsFilter, CommandError> {
+    let org = match &which.org {
+        Some(name) => Some(store.orgs().find(name).await?.id),
+        None => None,
+    };
+    Ok(JobsFilter {
+        job: None,
+        org,
+        class: which.class,
+        kind: which.kind.clone(),
+        instance: which.instance.clone(),
+        state: which.state,
+        waiting_for: which.waiting_for.clone(),
+        code: which.code,
+        older_than: which.older_than,
+        limit,
+    })
+}
+
+async fn list(store: &Store, filter: &JobsFilter, json: Json) -> Result<(), CommandError> {
     let jobs = store.jobs().list(filter).await?;
     let counts = store.jobs().counts().await?;
+    let pauses = store.pauses().list().await?;
     if json.json {
         let classes: Vec<_> = counts.iter().map(count).collect();
         let jobs: Vec<_> = jobs.iter().map(job).collect();
-        output::json(&json!({ "classes": classes, "jobs": jobs }));
+        output::json(&json!({ "classes": classes, "jobs": jobs, "paused": hands::pauses(&pauses) }));
         return Ok(());
     }
     let rows: Vec<_> = counts
@@ -83,6 +98,9 @@ async fn list(store: &Store, filter: JobsFilter, json: Json) -> Result<(), Comma
         &["class", "due", "waiting", "claimed", "dead", "oldest due (s)"],
         &rows,
     );
+    for pause in &pauses {
+        output::line(&format!("{} ({} job(s) wait)", pause.says(), pause.waiting));
+    }
     output::line("");
     let rows: Vec<_> = jobs
         .iter()
@@ -95,7 +113,7 @@ async fn list(store: &Store, filter: JobsFilter, json: Json) -> Result<(), Comma
                 time(job.not_before),
                 job.attempts.to_string(),
                 job.deaths.to_string(),
-                maybe(job.waiting_for.as_deref()),
+                waits_for(job),
             ]
         })
         .collect();
@@ -128,25 +146,34 @@ fn job(job: &JobRow) -> Value {
         "step": job.kind, "class": job.class.as_str(), "state": job.state.as_str(),
         "not_before": job.not_before.to_string(), "attempts": job.attempts, "deaths": job.deaths, "waits": job.waits,
         "waiting_for": job.waiting_for, "fence": job.fence, "lease_until": job.lease_until.map(|at| at.to_string()),
-        "announced_at": job.announced_at.map(|at| at.to_string()), "payload": job.payload,
+        "announced_at": job.announced_at.map(|at| at.to_string()), "paused": job.paused, "payload": job.payload,
     })
 }
 
-fn show(row: &JobRow, json: Json) {
-    let document = job(row);
+/// A pause comes first: nothing else counts while it lasts.
+fn waits_for(job: &JobRow) -> String {
+    if job.paused {
+        return "paused".to_owned();
+    }
+    maybe(job.waiting_for.as_deref())
+}
+
+/// A job that is gone may have been sent away by hand: then that is what there is to show.
+async fn show(store: &Store, id: JobId, json: Json) -> Result<(), CommandError> {
+    let deeds = store.hands().of_job(id).await?;
+    let mut document = match store.jobs().show(id).await {
+        Ok(row) => job(&row),
+        Err(StoreError::NotFound { .. }) if !deeds.is_empty() => {
+            json!({ "id": id.to_string(), "state": "gone" })
+        }
+        Err(error) => return Err(error.into()),
+    };
     if json.json {
+        document["by_hand"] = hands::document(&deeds);
         output::json(&document);
     } else {
         output::fields(&document, 13);
-    }
-}
-
-async fn requeue_dead(queue: &dyn Queue, json: Json) -> Result<(), CommandError> {
-    let sent = queue.requeue_dead().await?;
-    if json.json {
-        output::json(&json!({ "requeued": sent }));
-    } else {
-        eprintln!("{sent} dead letter(s) sent again to where they came from");
+        hands::print(&deeds);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! `migrate` and `simulator`.
+//! `migrate`, `simulator`, and `ready`, which asks a process of this machine how it is.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use nightshift_simulator::{
     FaultPlan, Latency, OrgLimits, OrgSpec, Rotation, Simulator, SimulatorSettings, TlsFiles,
@@ -8,8 +8,16 @@ use nightshift_simulator::{
 use serde_json::json;
 
 use crate::{
-    cli::SimulatorArgs, config::Settings, error::CommandError, output, processes::stop_signal, wiring,
+    cli::{ReadyArgs, SimulatorArgs},
+    config::Settings,
+    error::CommandError,
+    output,
+    processes::stop_signal,
+    wiring,
 };
+
+/// How long a process may take to say how it is.
+const READY_WITHIN: Duration = Duration::from_secs(3);
 
 /// Brings the database's tables to this version.
 pub async fn migrate(settings: &Settings) -> Result<ExitCode, CommandError> {
@@ -23,6 +31,37 @@ pub async fn migrate(settings: &Settings) -> Result<ExitCode, CommandError> {
         eprintln!("migrated from {} to {}", before.applied, now.applied);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks `/readyz`: for a health check where there is neither a shell nor curl.
+pub async fn ready(settings: &Settings, args: &ReadyArgs) -> Result<ExitCode, CommandError> {
+    let at = match &args.at {
+        Some(at) => at.clone(),
+        None if settings.http.listen.is_empty() => {
+            let message = "http.listen is empty: the process serves no health; give --at HOST:PORT";
+            return Err(CommandError::Usage(message.to_owned()));
+        }
+        None => here(&settings.http.listen),
+    };
+    match nightshift_telemetry::ask_ready(&at, READY_WITHIN).await {
+        Ok(answer) if answer.ready => {
+            eprintln!("{}", answer.says);
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(answer) => Err(CommandError::Refused(answer.says)),
+        Err(source) => Err(CommandError::Io { place: at, source }),
+    }
+}
+
+/// Where an address to listen at is reached from this machine.
+fn here(listen: &str) -> String {
+    match listen.parse::<std::net::SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() && address.is_ipv4() => {
+            format!("127.0.0.1:{}", address.port())
+        }
+        Ok(address) if address.ip().is_unspecified() => format!("[::1]:{}", address.port()),
+        _ => listen.to_owned(),
+    }
 }
 
 /// The org with what the command line says about all of them.

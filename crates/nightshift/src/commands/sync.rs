@@ -8,7 +8,7 @@ use std::{
 use nightshift_domain::{
     admission::{Door, SyncRequest},
     component::LeftOut,
-    ids::SyncId,
+    ids::{OrgId, SyncId},
     sync::{Mode, SyncState},
 };
 use nightshift_jobs::admit_sync;
@@ -20,7 +20,7 @@ use nightshift_store::{
 use nightshift_sync::{SyncContext, finish};
 use serde_json::{Value, json};
 
-use super::{id, maybe, time};
+use super::{hands, id, maybe, time};
 use crate::{
     cli::{Json, SyncArgs, SyncCommand},
     config::Settings,
@@ -109,7 +109,7 @@ async fn report(
 ) -> Result<ExitCode, CommandError> {
     let row = match wait {
         Wait::No => store.syncs().show(sync).await?,
-        Wait::UntilOver => until_over(store, sync).await?,
+        Wait::UntilOver => until_over(store, org.id, sync).await?,
     };
     let left_out = store.dictionary().left_out(org.id, sync).await?;
     if json.json {
@@ -124,7 +124,7 @@ async fn report(
 }
 
 /// Waits for the end; says so when nobody is there who could bring it about.
-async fn until_over(store: &Store, sync: SyncId) -> Result<SyncRow, CommandError> {
+async fn until_over(store: &Store, org: OrgId, sync: SyncId) -> Result<SyncRow, CommandError> {
     let mut say_at = Instant::now() + SAY_FIRST;
     loop {
         match store.syncs().show(sync).await {
@@ -137,6 +137,9 @@ async fn until_over(store: &Store, sync: SyncId) -> Result<SyncRow, CommandError
             say_at = Instant::now() + SAY_EVERY;
             if let Some(missing) = nobody_there(store).await {
                 eprintln!("waiting: {missing}");
+            }
+            for pause in store.pauses().of_org(org).await.unwrap_or_default() {
+                eprintln!("waiting: {}", pause.says());
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -220,6 +223,7 @@ async fn show(store: &Store, sync: SyncId, json: Json) -> Result<ExitCode, Comma
     let row = store.syncs().show(sync).await?;
     let left_out = store.dictionary().left_out(row.org, sync).await?;
     let timeline = store.syncs().timeline(row.org, sync).await?;
+    let deeds = store.hands().of_sync(row.org, sync).await?;
     if json.json {
         let mut document = document(&row, Entry::Opened, &left_out);
         document["org"] = json!(row.org.to_string());
@@ -229,6 +233,7 @@ async fn show(store: &Store, sync: SyncId, json: Json) -> Result<ExitCode, Comma
         document["night"] = json!(row.night.map(|night| night.to_string()));
         document["admitted_at"] = json!(row.admitted_at.to_string());
         document["ended_at"] = json!(row.ended_at.map(|at| at.to_string()));
+        document["by_hand"] = hands::document(&deeds);
         document["timeline"] = timeline.iter().map(event).collect();
         output::json(&document);
         return Ok(ExitCode::SUCCESS);
@@ -248,6 +253,7 @@ async fn show(store: &Store, sync: SyncId, json: Json) -> Result<ExitCode, Comma
         })
         .collect();
     output::table(&["at", "step", "event", "fence", "detail"], &rows);
+    hands::print(&deeds);
     Ok(ExitCode::SUCCESS)
 }
 

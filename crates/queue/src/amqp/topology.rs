@@ -42,6 +42,33 @@ impl Names {
     }
 }
 
+impl Names {
+    /// All queues, with the class of each that has one.
+    pub fn queues(&self) -> Vec<(String, Option<Class>)> {
+        let of_classes = Class::ALL.map(|class| (self.of_class(class), Some(class)));
+        let others = [(self.requests.clone(), None), (self.dead.clone(), None)];
+        of_classes.into_iter().chain(others).collect()
+    }
+}
+
+/// Whether the queue stands as we declare it: declaring it again changes nothing, or is refused.
+pub(super) async fn is_as_declared(
+    connection: &Connection,
+    name: &str,
+    names: &Names,
+) -> lapin::Result<bool> {
+    let arguments = if name == names.dead {
+        FieldTable::default()
+    } else {
+        dead_letters_to(&names.dead)
+    };
+    match declare_queue(connection, name, arguments).await {
+        Ok(()) => Ok(true),
+        Err(error) if is_refused(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Declares all of it. A queue that stands there with other arguments is used as it is.
 pub(super) async fn declare(connection: &Connection, names: &Names) -> lapin::Result<()> {
     let channel = &connection.create_channel().await?;
@@ -81,15 +108,8 @@ async fn exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> lapin::R
 const PRECONDITION_FAILED: u16 = 406;
 
 /// On a channel of its own, which a refusal closes.
-async fn queue(connection: &Connection, name: &str, mut arguments: FieldTable) -> lapin::Result<()> {
-    let channel = connection.create_channel().await?;
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-    match channel.queue_declare(name.into(), options, arguments).await {
-        Ok(_) => channel.close(200, "declared".into()).await,
+async fn queue(connection: &Connection, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    match declare_queue(connection, name, arguments).await {
         Err(error) if is_refused(&error) => {
             tracing::warn!(
                 queue = name,
@@ -97,8 +117,19 @@ async fn queue(connection: &Connection, name: &str, mut arguments: FieldTable) -
             );
             Ok(())
         }
-        Err(error) => Err(error),
+        declared => declared,
     }
+}
+
+async fn declare_queue(connection: &Connection, name: &str, mut arguments: FieldTable) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare(name.into(), options, arguments).await?;
+    channel.close(200, "declared".into()).await
 }
 
 fn is_refused(error: &lapin::Error) -> bool {

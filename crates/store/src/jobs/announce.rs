@@ -43,6 +43,17 @@ pub struct DueJob {
     pub class: Class,
     /// The trace that it belongs to.
     pub traceparent: Option<String>,
+    /// Whether the queue had been told of it.
+    pub told: Told,
+}
+
+/// Whether a job is announced for the first time since it became due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// It is.
+    Never,
+    /// Its message was lost, or its worker died.
+    Before,
 }
 
 impl Jobs<'_> {
@@ -69,6 +80,11 @@ impl Jobs<'_> {
                     job: JobId::from_uuid(row.get("id")),
                     class: word("job", "class", row.get("class"))?,
                     traceparent: row.get("traceparent"),
+                    told: if row.get("told_before") {
+                        Told::Before
+                    } else {
+                        Told::Never
+                    },
                 })
             })
             .collect()

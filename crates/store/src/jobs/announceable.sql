@@ -1,9 +1,17 @@
 -- jobs.mark_announceable
 -- $1 org or null, $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org,
 -- $6 running per org
-WITH due AS MATERIALIZED (
+WITH paused_class AS MATERIALIZED (
+    SELECT name FROM pause WHERE kind = 'class'
+), paused_org AS MATERIALIZED (
+    SELECT org_id FROM pause WHERE kind = 'org'
+    UNION ALL
+    SELECT org.id FROM org JOIN pause ON pause.kind = 'instance'
+                                     AND pause.name = instance_of(org.instance_name, org.instance_url)
+), due AS MATERIALIZED (
     SELECT org_id, id, class, lane, not_before, announced_at,
            state = 'due' AND announced_at > nightshift_now() - make_interval(secs => $2) AS pending,
+           class NOT IN (SELECT name FROM paused_class) AND org_id NOT IN (SELECT org_id FROM paused_org) AND
            CASE state
                WHEN 'due' THEN announced_at IS NULL
                             OR announced_at <= nightshift_now() - make_interval(secs => $2)
@@ -59,7 +67,7 @@ WITH due AS MATERIALIZED (
       FROM fair JOIN room USING (class)
      WHERE fair.place <= room.room
 ), locked AS (
-    SELECT job.org_id, job.id
+    SELECT job.org_id, job.id, chosen.announced_at IS NOT NULL AS told_before
       FROM job JOIN chosen ON job.org_id = chosen.org_id AND job.id = chosen.id
      -- another sweeper was first
      WHERE job.announced_at IS NOT DISTINCT FROM chosen.announced_at
@@ -69,4 +77,4 @@ WITH due AS MATERIALIZED (
 UPDATE job SET announced_at = nightshift_now()
   FROM locked
  WHERE job.org_id = locked.org_id AND job.id = locked.id
-RETURNING job.org_id, job.id, job.class, job.traceparent
+RETURNING job.org_id, job.id, job.class, job.traceparent, locked.told_before

@@ -87,17 +87,20 @@ pub struct Claimed {
 pub enum ClaimAnswer {
     /// It is ours.
     Ours(Box<Claimed>),
-    /// Claimed by another, too early, gone, locked at this moment, or the org has no room: the message did its work.
+    /// Claimed by another, too early, gone, locked at this moment, paused, or the org has no room: the message did its
+    /// work.
     Refused,
 }
 
-const CLAIM: &str = "-- jobs.claim
+pub(super) const CLAIM: &str = "-- jobs.claim
     UPDATE job
        SET state = 'claimed', fence = fence + 1, lease_until = nightshift_now() + make_interval(secs => $3),
            -- a lease that ran out is a death
            deaths = deaths + (state = 'claimed')::int
      WHERE org_id = $1 AND id = $2 AND not_before <= nightshift_now()
        AND (state = 'due' OR (state = 'claimed' AND lease_until < nightshift_now()))
+       -- mostly nothing is paused: then that is all that is asked
+       AND (NOT EXISTS (SELECT FROM pause) OR NOT is_paused($1, class))
        AND (sync_id IS NULL OR org_has_room($1, $4))
  RETURNING sync_id, kind, class, payload, fence, attempts, deaths, waits, traceparent, nightshift_now() AS now,
            (SELECT state FROM sync WHERE sync.org_id = job.org_id AND sync.id = job.sync_id) AS sync_state,
@@ -105,7 +108,7 @@ const CLAIM: &str = "-- jobs.claim
            (SELECT old.state = 'claimed' FROM job old WHERE old.org_id = $1 AND old.id = $2) AS died";
 
 impl Jobs<'_> {
-    /// Takes the job, if it is due and free and fewer than `room` jobs of the org's syncs run. One statement: two workers
+    /// Takes the job, if it is due, free and not paused, and fewer than `room` jobs of the org's syncs run. One statement: two workers
     /// cannot both get a row back.
     pub async fn claim(
         self,
@@ -164,7 +167,7 @@ impl Jobs<'_> {
         Ok(ClaimAnswer::Ours(Box::new(claimed)))
     }
 
-    /// A due job that met no room is announced again as soon as there is some, not when its message counts as lost.
+    /// A due job that met no room or a pause is announced again as soon as it may run, not when its message counts as lost.
     async fn not_yet(self, org: OrgId, job: JobId) -> Result<(), StoreError> {
         sqlx::query(
             "-- jobs.not_yet

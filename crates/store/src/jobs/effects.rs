@@ -163,15 +163,7 @@ async fn switched(
     .execute(&mut *c)
     .await
     .map_err(at("orgs.switched"))?;
-    sqlx::query(
-        "-- syncs.supersede
-        UPDATE sync SET state = 'superseded' WHERE org_id = $1 AND state = 'held' AND id <> $2",
-    )
-    .bind(claim.org.uuid())
-    .bind(sync.uuid())
-    .execute(&mut *c)
-    .await
-    .map_err(at("syncs.supersede"))?;
+    fail::supersede(&mut *c, claim.org, sync).await?;
     sqlx::query(
         "-- nights.healed\nUPDATE night SET retry_at = NULL WHERE org_id = $1 AND retry_at IS NOT NULL",
     )

@@ -128,6 +128,7 @@ pub(crate) async fn hold(
     .execute(&mut *c)
     .await
     .map_err(at("syncs.hold"))?;
+    supersede(&mut *c, org, sync).await?;
     let failure = Failure {
         code: FailureCode::DeletionsHeld,
         message: reason.message.clone(),
@@ -135,6 +136,20 @@ pub(crate) async fn hold(
     };
     cases::open(&mut *c, org, Some(sync), &failure).await?;
     syncs::ended_event(c, org, sync, "sync.held").await
+}
+
+/// Of several nights that lost the same, the last is what a person says yes to: it saw the org last.
+pub(crate) async fn supersede(c: &mut PgConnection, org: OrgId, by: SyncId) -> Result<(), StoreError> {
+    sqlx::query(
+        "-- syncs.supersede
+        UPDATE sync SET state = 'superseded' WHERE org_id = $1 AND state = 'held' AND id <> $2",
+    )
+    .bind(org.uuid())
+    .bind(by.uuid())
+    .execute(c)
+    .await
+    .map_err(at("syncs.supersede"))?;
+    Ok(())
 }
 
 /// What a sync that ended well could not do for want of calls, for its case.

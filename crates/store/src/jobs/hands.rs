@@ -1,191 +1,157 @@
-//! What people do with jobs: list, look, release.
+//! What people do to jobs: release, fail, requeue, each job in a transaction of its own with a line in the book of deeds.
+//!
+//! A worker that runs the job meanwhile is not broken: the fence grows, so its heartbeat and its settlement find the
+//! lease lost and write nothing. The row of a claimed job stays claimed with a lease that has run out: so the claim that
+//! follows goes the same way as after a dead worker, which is the way that knows what a cut step has left behind (a zip
+//! that Salesforce hands over once, say).
 
-use domain::{Class, JobId, JobState, OrgId, SyncId};
-use jiff::Timestamp;
+use domain::{Deed, Fence, Hand, JobFate, OfSync, SyncId};
 use nightshift_domain as domain;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::PgConnection;
 
-use super::Jobs;
+use super::{Failure, JobRow, Jobs, fail};
 use crate::{
     error::{StoreError, at},
-    row::{Stamp, word},
+    hands::{Subject, keep},
+    staging,
 };
 
-/// Which jobs to list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct JobsFilter {
-    /// Of this org.
-    pub org: Option<OrgId>,
-    /// Of this class.
-    pub class: Option<Class>,
-    /// At most.
-    pub limit: i64,
+/// What became of a deed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Done {
+    /// It is written.
+    Yes(JobFate),
+    /// The job has moved on since it was looked at, or has gone; nothing was written.
+    MovedOn,
+    /// The deed has no business with a job that stands so.
+    NoBusiness,
 }
-
-/// A job for people.
-#[derive(Clone, PartialEq, Debug)]
-pub struct JobRow {
-    /// Whose.
-    pub org: OrgId,
-    /// The org's name.
-    pub org_name: String,
-    /// Which.
-    pub id: JobId,
-    /// Of which sync.
-    pub sync: Option<SyncId>,
-    /// The step.
-    pub kind: String,
-    /// Its queue.
-    pub class: Class,
-    /// Where it stands.
-    pub state: JobState,
-    /// Not before.
-    pub not_before: Timestamp,
-    /// Errors.
-    pub attempts: i32,
-    /// Leases that ran out.
-    pub deaths: i32,
-    /// Waits.
-    pub waits: i32,
-    /// For what it waits.
-    pub waiting_for: Option<String>,
-    /// The claims so far.
-    pub fence: i64,
-    /// Until when it is somebody's.
-    pub lease_until: Option<Timestamp>,
-    /// When the queue was told last.
-    pub announced_at: Option<Timestamp>,
-    /// What the step needs; holds no secret.
-    pub payload: serde_json::Value,
-}
-
-/// One class's jobs.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ClassCount {
-    /// Which.
-    pub class: Class,
-    /// To be claimed now.
-    pub due: i64,
-    /// To be claimed later.
-    pub waiting: i64,
-    /// In work.
-    pub claimed: i64,
-    /// Kept for a person.
-    pub dead: i64,
-    /// Age of the oldest due one, in seconds.
-    pub oldest_due_seconds: f64,
-}
-
-const COLUMNS: &str = "job.org_id, org.name AS org_name, job.id, job.sync_id, job.kind, job.class, job.state, job.not_before, job.attempts, \
-     job.deaths, job.waits, job.waiting_for, job.fence, job.lease_until, job.announced_at, job.payload";
 
 impl Jobs<'_> {
-    /// Jobs, the longest due first.
-    pub async fn list(self, filter: JobsFilter) -> Result<Vec<JobRow>, StoreError> {
-        let sql = format!(
-            "-- jobs.list
-            SELECT {COLUMNS} FROM job JOIN org ON org.id = job.org_id
-             WHERE ($1::uuid IS NULL OR org_id = $1) AND ($2::text IS NULL OR class = $2)
-             ORDER BY not_before, org_id, job.id LIMIT $3"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(filter.org.map(OrgId::uuid))
-            .bind(filter.class.map(Class::as_str))
-            .bind(filter.limit)
-            .fetch_all(&self.store.pool)
-            .await
-            .map_err(at("jobs.list"))?;
-        rows.iter().map(job_row).collect()
-    }
-
-    /// One job.
-    pub async fn show(self, job: JobId) -> Result<JobRow, StoreError> {
-        let sql = format!(
-            "-- jobs.show
-            SELECT {COLUMNS} FROM job JOIN org ON org.id = job.org_id WHERE job.id = $1"
-        );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(job.uuid())
-            .fetch_optional(&self.store.pool)
-            .await
-            .map_err(at("jobs.show"))?;
-        row.as_ref().map_or_else(|| Err(not_found(job)), job_row)
-    }
-
-    /// Frees a claimed job now: its lease ends, the sweep announces it, and the claim that finds it counts a death.
-    pub async fn release(self, job: JobId) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "-- jobs.release
-            UPDATE job SET lease_until = nightshift_now() - interval '1 millisecond', announced_at = NULL
-             WHERE id = $1 AND state = 'claimed'",
-        )
-        .bind(job.uuid())
-        .execute(&self.store.pool)
-        .await
-        .map_err(at("jobs.release"))?;
-        if done.rows_affected() == 1 {
-            Ok(())
+    /// Does a deed to a job as it was looked at: one that was claimed, settled or changed since then is left alone.
+    pub async fn by_hand(self, deed: Deed, hand: &Hand, job: &JobRow) -> Result<Done, StoreError> {
+        let of = if job.sync.is_some() {
+            OfSync::Yes
         } else {
-            Err(not_found(job))
+            OfSync::No
+        };
+        let Some(fate) = deed.to_job(job.state, of) else {
+            return Ok(Done::NoBusiness);
+        };
+        let mut tx = self.store.begin("jobs.by_hand").await?;
+        // the order of locks is that of every settlement: the sync's row, the job's row, the rest
+        if let Some(sync) = job.sync {
+            lock_sync(&mut tx, job, sync).await?;
         }
+        if !still_so(&mut tx, job).await? {
+            return Ok(Done::MovedOn);
+        }
+        match (fate, job.sync) {
+            (JobFate::DueNow, _) => due_now(&mut tx, deed, job).await?,
+            (JobFate::SyncFails, Some(sync)) => end_sync(&mut tx, hand, job, sync).await?,
+            (JobFate::SyncFails | JobFate::Dead, _) => bury(&mut tx, job).await?,
+            (JobFate::Gone, _) => delete(&mut tx, job).await?,
+        }
+        let words = format!("{} of {}", job.kind, job.org_name);
+        let subject = Subject {
+            org: Some(job.org),
+            words: &words,
+            found: Some(job.state),
+            job: Some(job.id),
+            sync: job.sync,
+        };
+        keep(&mut tx, deed, hand, &subject).await?;
+        tx.commit().await?;
+        Ok(Done::Yes(fate))
     }
+}
 
-    /// How many there are, by class.
-    pub async fn counts(self) -> Result<Vec<ClassCount>, StoreError> {
-        let rows = sqlx::query(
-            "-- jobs.counts
-            SELECT class,
-                   count(*) FILTER (WHERE state = 'due' AND not_before <= nightshift_now()) AS due,
-                   count(*) FILTER (WHERE state = 'due' AND not_before > nightshift_now()) AS waiting,
-                   count(*) FILTER (WHERE state = 'claimed') AS claimed,
-                   count(*) FILTER (WHERE state = 'dead') AS dead,
-                   coalesce(extract(epoch FROM nightshift_now()
-                       - min(not_before) FILTER (WHERE state = 'due' AND not_before <= nightshift_now())), 0)::float8 AS oldest
-              FROM job GROUP BY class ORDER BY class",
-        )
-        .fetch_all(&self.store.pool)
+async fn lock_sync(c: &mut PgConnection, job: &JobRow, sync: SyncId) -> Result<(), StoreError> {
+    sqlx::query("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
+        .bind(job.org.uuid())
+        .bind(sync.uuid())
+        .execute(c)
         .await
-        .map_err(at("jobs.counts"))?;
-        rows.iter()
-            .map(|row| {
-                Ok(ClassCount {
-                    class: word("job", "class", row.get("class"))?,
-                    due: row.get("due"),
-                    waiting: row.get("waiting"),
-                    claimed: row.get("claimed"),
-                    dead: row.get("dead"),
-                    oldest_due_seconds: row.get("oldest"),
-                })
-            })
-            .collect()
-    }
+        .map_err(at("syncs.lock"))?;
+    Ok(())
 }
 
-fn not_found(job: JobId) -> StoreError {
-    StoreError::NotFound {
-        thing: "job (or claimed job)",
-        name: job.to_string(),
-    }
+/// Locks the job's row, if it stands as it was seen: each claim moves the fence, each settlement the rest.
+async fn still_so(c: &mut PgConnection, job: &JobRow) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "-- jobs.still_so
+        SELECT fence FROM job WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = $4 FOR UPDATE",
+    )
+    .bind(job.org.uuid())
+    .bind(job.id.uuid())
+    .bind(job.fence)
+    .bind(job.state.as_str())
+    .fetch_optional(c)
+    .await
+    .map_err(at("jobs.still_so"))?;
+    Ok(found.is_some())
 }
 
-fn job_row(row: &PgRow) -> Result<JobRow, StoreError> {
-    let stamp = |column| row.get::<Option<Stamp>, _>(column).map(|stamp| stamp.0);
-    Ok(JobRow {
-        org: OrgId::from_uuid(row.get("org_id")),
-        org_name: row.get("org_name"),
-        id: JobId::from_uuid(row.get("id")),
-        sync: row.get::<Option<uuid::Uuid>, _>("sync_id").map(SyncId::from_uuid),
-        kind: row.get("kind"),
-        class: word("job", "class", row.get("class"))?,
-        state: word("job", "state", row.get("state"))?,
-        not_before: row.get::<Stamp, _>("not_before").0,
-        attempts: row.get("attempts"),
-        deaths: row.get("deaths"),
-        waits: row.get("waits"),
-        waiting_for: row.get("waiting_for"),
-        fence: row.get("fence"),
-        lease_until: stamp("lease_until"),
-        announced_at: stamp("announced_at"),
-        payload: row.get("payload"),
-    })
+async fn due_now(c: &mut PgConnection, deed: Deed, job: &JobRow) -> Result<(), StoreError> {
+    sqlx::query(
+        "-- jobs.due_now
+        UPDATE job SET state = CASE state WHEN 'claimed' THEN state ELSE 'due' END, fence = fence + 1,
+               lease_until = CASE state WHEN 'claimed' THEN nightshift_now() - interval '1 millisecond' END,
+               not_before = least(not_before, nightshift_now()), announced_at = NULL, waiting_for = NULL,
+               attempts = CASE WHEN $3 THEN 0 ELSE attempts END, deaths = CASE WHEN $3 THEN 0 ELSE deaths END
+         WHERE org_id = $1 AND id = $2",
+    )
+    .bind(job.org.uuid())
+    .bind(job.id.uuid())
+    .bind(deed == Deed::Requeue)
+    .execute(c)
+    .await
+    .map_err(at("jobs.due_now"))?;
+    Ok(())
+}
+
+/// The job goes at once, whoever runs it: its settlement finds no row. The sync's other claimed jobs go at theirs.
+async fn end_sync(c: &mut PgConnection, hand: &Hand, job: &JobRow, sync: SyncId) -> Result<(), StoreError> {
+    delete(&mut *c, job).await?;
+    staging::remove_staged_of_job(&mut *c, job.org, sync, job.id).await?;
+    let failure = Failure {
+        code: domain::FailureCode::EndedByHand,
+        message: format!(
+            "{} ended the sync at {}: {}",
+            hand.person(),
+            job.kind,
+            hand.reason()
+        ),
+        evidence: [
+            ("person".to_owned(), hand.person().to_owned()),
+            ("reason".to_owned(), hand.reason().to_owned()),
+            ("step".to_owned(), job.kind.clone()),
+        ]
+        .into(),
+    };
+    crate::syncs::add_failed(&mut *c, job, sync, Fence(job.fence), &failure).await?;
+    fail::fail_sync(c, job.org, Some(sync), &failure).await
+}
+
+async fn bury(c: &mut PgConnection, job: &JobRow) -> Result<(), StoreError> {
+    sqlx::query(
+        "-- jobs.bury
+        UPDATE job SET state = 'dead', fence = fence + 1, lease_until = NULL WHERE org_id = $1 AND id = $2",
+    )
+    .bind(job.org.uuid())
+    .bind(job.id.uuid())
+    .execute(c)
+    .await
+    .map_err(at("jobs.bury"))?;
+    Ok(())
+}
+
+async fn delete(c: &mut PgConnection, job: &JobRow) -> Result<(), StoreError> {
+    sqlx::query("-- jobs.thrown_away\nDELETE FROM job WHERE org_id = $1 AND id = $2")
+        .bind(job.org.uuid())
+        .bind(job.id.uuid())
+        .execute(c)
+        .await
+        .map_err(at("jobs.thrown_away"))?;
+    Ok(())
 }

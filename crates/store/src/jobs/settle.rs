@@ -131,21 +131,22 @@ async fn lock_sync(c: &mut PgConnection, claim: &Claim) -> Result<Option<SyncSta
     })
 }
 
+pub(super) const DELETE: &str = "-- jobs.settle_delete
+    DELETE FROM job WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
+    RETURNING kind, attempts, deaths, waits, traceparent";
+pub(super) const DUE: &str = "-- jobs.settle_due
+    UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
+           not_before = coalesce($4, nightshift_now()), attempts = attempts + $5, waits = waits + $6,
+           waiting_for = $7, payload = coalesce($8, payload)
+     WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
+    RETURNING kind, attempts, deaths, waits, traceparent";
+pub(super) const DEAD: &str = "-- jobs.settle_dead
+    UPDATE job SET state = 'dead', lease_until = NULL
+     WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
+    RETURNING kind, attempts, deaths, waits, traceparent";
+
 /// Moves or deletes the row, under the fence.
 async fn take_row(c: &mut PgConnection, claim: &Claim, settling: &Settling) -> Result<JobLine, StoreError> {
-    const DELETE: &str = "-- jobs.settle_delete
-        DELETE FROM job WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-        RETURNING kind, attempts, deaths, waits, traceparent";
-    const DUE: &str = "-- jobs.settle_due
-        UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
-               not_before = coalesce($4, nightshift_now()), attempts = attempts + $5, waits = waits + $6,
-               waiting_for = $7, payload = coalesce($8, payload)
-         WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-        RETURNING kind, attempts, deaths, waits, traceparent";
-    const DEAD: &str = "-- jobs.settle_dead
-        UPDATE job SET state = 'dead', lease_until = NULL
-         WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-        RETURNING kind, attempts, deaths, waits, traceparent";
     let key = |sql| {
         sqlx::query(sql)
             .bind(claim.org.uuid())

@@ -115,10 +115,10 @@ async fn claimed(store: &Store, n: u32) -> (OrgId, Claim) {
     store.syncs().admit(&opening).await.unwrap();
     let filter = JobsFilter {
         org: Some(org),
-        class: None,
         limit: 1,
+        ..JobsFilter::default()
     };
-    let job = store.jobs().list(filter).await.unwrap()[0].id;
+    let job = store.jobs().list(&filter).await.unwrap()[0].id;
     match store.jobs().claim(org, job, LEASE, 5).await.unwrap() {
         ClaimAnswer::Ours(claimed) => (org, claimed.claim),
         ClaimAnswer::Refused => panic!("nobody else wants this job"),

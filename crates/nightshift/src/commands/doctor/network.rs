@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use nightshift_salesforce::{Salesforce, SalesforceError};
 
-use super::{Finding, PATIENCE, bad, good, note};
+use super::{Finding, PATIENCE, of};
 use crate::{commands::first_step, config::Settings, wiring};
 
-const THING: &str = "salesforce";
 /// Asked while no org is connected.
 const LOGIN: &str = "https://login.salesforce.com";
 /// Most hosts that are asked.
@@ -19,7 +18,7 @@ pub async fn check(settings: &Settings) -> Vec<Finding> {
         Err(error) => {
             let remedy =
                 "check salesforce.proxy (http://user:password@host:port) and salesforce.ca_file (PEM)";
-            return vec![bad(THING, error.chain(), remedy)];
+            return vec![of::SALESFORCE.bad(error.chain(), remedy)];
         }
     };
     let hosts = login_hosts(settings).await;
@@ -66,7 +65,7 @@ fn way(settings: &Settings) -> &'static str {
 
 async fn ask(salesforce: &Salesforce, host: &str, way: &str, must: bool) -> Finding {
     let (saw, remedy) = match tokio::time::timeout(PATIENCE, salesforce.reach(host)).await {
-        Ok(Ok(())) => return good(THING, format!("{host} answers{way}")),
+        Ok(Ok(())) => return of::SALESFORCE.good(format!("{host} answers{way}")),
         Ok(Err(error)) => (format!("{host}{way}: {error}"), remedy(&error)),
         Err(_) => (
             format!("{host}{way}: no answer within 10 s"),
@@ -74,9 +73,9 @@ async fn ask(salesforce: &Salesforce, host: &str, way: &str, must: bool) -> Find
         ),
     };
     if must {
-        bad(THING, saw, remedy)
+        of::SALESFORCE.bad(saw, remedy)
     } else {
-        note(THING, saw, remedy)
+        of::SALESFORCE.note(saw, remedy)
     }
 }
 

@@ -36,6 +36,7 @@ impl Fleet {
     pub async fn beside(simulator: SimulatorSettings, settings: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = TestDb::fresh().await;
+        database.record().await;
         let simulator = Simulator::start(simulator).await.unwrap();
         let prefix = format!("t{}", uuid::Uuid::now_v7().simple());
         let folder = tempfile::tempdir().unwrap();

@@ -49,6 +49,7 @@ async fn dies_at_each_step(point: &str) {
         );
         fleet.process(next).kill().await.unwrap();
     }
+    fleet.database.history_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +89,7 @@ async fn a_worker_that_stands_still_past_its_lease_writes_nothing_stale() {
         assert_eq!(sync["state"], "succeeded", "{sync}");
         assert_eq!(contents(&fleet.export(&org).await), quiet);
     }
+    fleet.database.history_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,6 +111,7 @@ async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {
         0,
         "a job that is given back has not died"
     );
+    fleet.database.history_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

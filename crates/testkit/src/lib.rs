@@ -3,6 +3,9 @@
 //! The servers come from `make test` or `make deps-up`, by variables; without them a test fails and says so, because a
 //! test that skips itself proves nothing.
 
+pub mod history;
+pub mod proxy;
+
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -11,6 +14,8 @@ use nightshift_domain::schedule::{Days, Schedule, Window};
 use nightshift_store::{Grant, Keyring, Store, StoreSettings, orgs::NewOrg};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
+
+use proxy::Proxy;
 
 /// A key for what is encrypted at rest: 0, 1, 2, ... 31.
 const KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -53,6 +58,18 @@ impl TestDb {
     /// One that another process made and gave the URL of.
     pub fn at(url: &str) -> Self {
         Self { url: url.to_owned() }
+    }
+
+    /// The same database behind a proxy.
+    ///
+    /// # Panics
+    /// When the server has no address of numbers.
+    pub async fn behind_proxy(&self) -> (Proxy, Self) {
+        let (before, rest) = self.url.split_once('@').expect("the URL has a password");
+        let (server, database) = rest.split_once('/').expect("the URL names a database");
+        let proxy = Proxy::before(server.parse().expect("an address")).await;
+        let url = format!("{before}@{}/{database}", proxy.address());
+        (proxy, Self { url })
     }
 
     /// `postgres://...`

@@ -199,27 +199,6 @@ async fn last_batches_that_settle_at_once_bring_one_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_transaction_gives_no_connection_back() {
-    let database = TestDb::fresh().await;
-    let store = database.store().await;
-    let org = org(&store, 0).await;
-    for n in 0..150_u64 {
-        let (wish, first) = (request(org), job("start"));
-        let opening = opening(&wish, &first);
-        let _ = tokio::time::timeout(Duration::from_micros(n * 40), store.syncs().admit(&opening)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let inside = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    assert_eq!(database.count(inside).await, 0);
-    admit(&store, org).await;
-    assert_eq!(
-        database.count("SELECT count(*) FROM sync").await,
-        1,
-        "what was said to be written can be seen by others"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_event_waits_until_the_broker_has_it() {
     let database = TestDb::fresh().await;
     let store = database.store().await;

@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod proxy;
+pub mod toys;
 
 use std::time::Duration;
 
@@ -82,8 +83,16 @@ impl TestDb {
     /// # Panics
     /// When the server is gone.
     pub async fn store(&self) -> Store {
+        self.store_of(20).await
+    }
+
+    /// The same with at most so many connections.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub async fn store_of(&self, max_connections: u32) -> Store {
         let settings = StoreSettings {
-            max_connections: 20,
+            max_connections,
             ..StoreSettings::new(self.url.as_str().into())
         };
         let keyring = Keyring::parse(&KEY.into()).expect("the key is one");
@@ -213,6 +222,17 @@ pub fn new_org(n: u32, connected_at: Timestamp) -> NewOrg {
         schedule,
         connected_at,
     }
+}
+
+/// A seed for a test that draws: `NIGHTSHIFT_SEED`, or a new one. It is printed, so that a failure can be repeated.
+#[expect(clippy::disallowed_methods, reason = "a failure is repeated by a variable")]
+pub fn seed() -> u64 {
+    let given = std::env::var("NIGHTSHIFT_SEED").ok();
+    let seed = given
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
+    eprintln!("NIGHTSHIFT_SEED={seed}");
+    seed
 }
 
 /// A variable that `make test` sets.

@@ -235,8 +235,9 @@ async fn carry(client: TcpStream, upstream: SocketAddr, shared: Arc<Shared>) {
     drop((from_client, to_client));
     if end == End::Unheard {
         // closing at once could take back what has not been read yet
-        let answer = from_server.read(&mut [0; 1_024]);
-        let _ = tokio::time::timeout(Duration::from_secs(5), answer).await;
+        let mut answer = [0; 1_024];
+        let unheard = from_server.read(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(5), unheard).await;
     }
 }
 

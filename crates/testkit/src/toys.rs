@@ -1,0 +1,164 @@
+//! An org with toy jobs on a database whose history is recorded: what tests of claims and settlements begin with.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use nightshift_domain::{
+    Bill, Class, Door, FailureCode, JobId, Kind, Mode, NewJob, OrgId, StepError, SyncId, SyncRequest, Verdict,
+};
+use nightshift_store::{
+    Store,
+    jobs::{ClaimAnswer, Claimed, Failure, JobRow, JobsFilter, Settlement, Settling},
+    syncs::{AdmissionAnswer, Opening, Patience},
+};
+
+use crate::{TestDb, new_org};
+
+/// Of a toy's claim.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// More than any of these tests claims at once.
+pub const ROOM: u32 = 1_000;
+
+/// One org, and the doors to it.
+#[derive(Clone, Debug)]
+pub struct Toys {
+    /// Recorded.
+    pub database: TestDb,
+    /// On it.
+    pub store: Store,
+    /// The only one.
+    pub org: OrgId,
+}
+
+impl Toys {
+    /// An org without a sync.
+    ///
+    /// # Panics
+    /// When the tests' server is not there.
+    pub async fn new() -> Self {
+        let database = TestDb::fresh().await;
+        database.record().await;
+        let store = database.store().await;
+        let now = store.now().await.expect("the database has a clock");
+        let org = store
+            .orgs()
+            .add(&new_org(0, now))
+            .await
+            .expect("the org is the first");
+        Self { database, store, org }
+    }
+
+    /// A sync with its first job, `start`; or the one that is open.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub async fn admit(&self) -> SyncId {
+        let request = SyncRequest {
+            org: self.org,
+            mode: Mode::Incremental,
+            door: Door::Hand,
+            reason: None,
+        };
+        let opening = Opening {
+            request: &request,
+            patience: Patience::For(Duration::from_secs(100_000_000)),
+            first: &job("start"),
+            traceparent: None,
+        };
+        match self.store.syncs().admit(&opening).await {
+            Ok(AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync }) => sync,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Its live jobs, the longest due first.
+    ///
+    /// # Panics
+    /// When the database is gone.
+    pub async fn jobs(&self) -> Vec<JobRow> {
+        let filter = JobsFilter {
+            org: Some(self.org),
+            class: None,
+            limit: 1_000,
+        };
+        self.store.jobs().list(filter).await.expect("jobs can be listed")
+    }
+
+    /// What a message of this job brings.
+    ///
+    /// # Panics
+    /// When the database is gone.
+    pub async fn claim(&self, job: JobId) -> Option<Claimed> {
+        match self.store.jobs().claim(self.org, job, LEASE, ROOM).await {
+            Ok(ClaimAnswer::Ours(claimed)) => Some(*claimed),
+            Ok(ClaimAnswer::Refused) => None,
+            Err(error) => panic!("{}", error.detail()),
+        }
+    }
+
+    /// Claims the job that is longest due.
+    ///
+    /// # Panics
+    /// When there is none, or the database is gone.
+    pub async fn claim_next(&self) -> Claimed {
+        for job in self.jobs().await {
+            if let Some(claimed) = self.claim(job.id).await {
+                return claimed;
+            }
+        }
+        panic!("no job can be claimed: {:#?}", self.jobs().await)
+    }
+
+    /// Lets every lease run out.
+    pub async fn leases_run_out(&self) {
+        self.database.advance(LEASE + Duration::from_secs(1)).await;
+    }
+}
+
+/// A job for no step that is known.
+pub fn job(kind: &'static str) -> NewJob {
+    NewJob::new(Kind::new(kind), Class::Control, serde_json::json!({}))
+}
+
+/// Settled with these to follow, and one call on the bill.
+pub fn done(next: Vec<NewJob>) -> Settlement {
+    let mut bill = Bill::default();
+    bill.add("rest", 1);
+    let settling = Settling::Done {
+        effects: vec![],
+        next,
+        last: None,
+    };
+    Settlement { settling, bill }
+}
+
+/// The sync fails.
+pub fn fails() -> Settlement {
+    let failure = Failure {
+        code: FailureCode::Internal,
+        message: "a toy broke".into(),
+        evidence: BTreeMap::new(),
+    };
+    settlement(Settling::Fail { failure })
+}
+
+/// Tried again at once: one attempt more.
+pub fn again(claimed: &Claimed) -> Settlement {
+    let error = StepError {
+        code: FailureCode::Internal,
+        verdict: Verdict::Retry { after: None },
+        message: "a toy broke".into(),
+        evidence: BTreeMap::new(),
+    };
+    settlement(Settling::Retry {
+        not_before: claimed.now,
+        error,
+    })
+}
+
+/// Without a bill.
+pub fn settlement(settling: Settling) -> Settlement {
+    Settlement {
+        settling,
+        bill: Bill::default(),
+    }
+}

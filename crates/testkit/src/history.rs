@@ -8,6 +8,7 @@ mod check;
 mod event;
 mod rules;
 
+use nightshift_domain::OrgId;
 use sqlx::{Executor, Row};
 use uuid::Uuid;
 
@@ -30,14 +31,16 @@ impl TestDb {
             .expect("the triggers fit the tables");
     }
 
-    /// All that was recorded, in order.
+    /// All that was recorded (`None`), or of one org, in order.
     ///
     /// # Panics
     /// When nobody records, or a trigger wrote what [`Event`] does not know.
-    pub async fn history(&self) -> Vec<Event> {
+    pub async fn history(&self, org: Option<OrgId>) -> Vec<Event> {
         let rows = sqlx::query(
-            "SELECT at, tx, event, org, sync, job, fence, lease, number, word FROM history ORDER BY n",
+            "SELECT at, tx, event, org, sync, job, fence, lease, number, word FROM history
+              WHERE $1::uuid IS NULL OR org = $1 ORDER BY n",
         )
+        .bind(org.map(OrgId::uuid))
         .fetch_all(&mut self.connect().await)
         .await
         .expect("the history is there");
@@ -66,7 +69,7 @@ impl TestDb {
     /// # Panics
     /// With the shortest story of each rule that was broken.
     pub async fn history_holds(&self) -> usize {
-        let events = self.history().await;
+        let events = self.history(None).await;
         let broken = check(&events);
         assert!(
             broken.is_empty(),

@@ -38,12 +38,16 @@ impl Toys {
         let database = TestDb::fresh().await;
         database.record().await;
         let store = database.store().await;
+        Self::beside(database, store, 0).await
+    }
+
+    /// The n-th org of a database.
+    ///
+    /// # Panics
+    /// When there is an n-th one.
+    pub async fn beside(database: TestDb, store: Store, n: u32) -> Self {
         let now = store.now().await.expect("the database has a clock");
-        let org = store
-            .orgs()
-            .add(&new_org(0, now))
-            .await
-            .expect("the org is the first");
+        let org = store.orgs().add(&new_org(n, now)).await.expect("the org is new");
         Self { database, store, org }
     }
 
@@ -52,6 +56,14 @@ impl Toys {
     /// # Panics
     /// When the database refuses.
     pub async fn admit(&self) -> SyncId {
+        self.admit_with(&job("start")).await
+    }
+
+    /// The same with a first job of the test's own.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub async fn admit_with(&self, first: &NewJob) -> SyncId {
         let request = SyncRequest {
             org: self.org,
             mode: Mode::Incremental,
@@ -61,7 +73,7 @@ impl Toys {
         let opening = Opening {
             request: &request,
             patience: Patience::For(Duration::from_secs(100_000_000)),
-            first: &job("start"),
+            first,
             traceparent: None,
         };
         match self.store.syncs().admit(&opening).await {

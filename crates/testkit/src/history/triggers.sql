@@ -18,6 +18,7 @@ CREATE TABLE history (
     -- A word: a state, a code, a table.
     word     text
 );
+CREATE INDEX history_org ON history (org);
 
 CREATE FUNCTION history_job() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

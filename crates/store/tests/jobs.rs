@@ -4,11 +4,7 @@
     reason = "a test ends where something is not as it should be"
 )]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nightshift_domain::{Bill, Class, Door, FailureCode, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
 use nightshift_store::{
@@ -95,41 +91,6 @@ fn done(next: Vec<NewJob>, last: Option<NewJob>) -> Settlement {
         },
         bill: Bill::default(),
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn twenty_who_knock_at_once_share_one_sync() {
-    let database = TestDb::fresh().await;
-    let store = database.store().await;
-    let org = org(&store, 0).await;
-    let knocks = (0..20).map(|_| {
-        let store = store.clone();
-        tokio::spawn(async move { admit(&store, org).await })
-    });
-    let mut syncs = BTreeSet::new();
-    for knock in knocks.collect::<Vec<_>>() {
-        syncs.insert(knock.await.unwrap());
-    }
-    assert_eq!(syncs.len(), 1);
-    assert_eq!(database.count("SELECT count(*) FROM job").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_claimed_by_one_of_many() {
-    let database = TestDb::fresh().await;
-    let store = database.store().await;
-    let org = org(&store, 0).await;
-    admit(&store, org).await;
-    let (id, _) = jobs_of(&store, org).await[0].clone();
-    let claims = (0..20).map(|_| {
-        let store = store.clone();
-        tokio::spawn(async move { store.jobs().claim(org, id, LEASE, ROOM).await.unwrap() })
-    });
-    let mut ours = 0;
-    for claim in claims.collect::<Vec<_>>() {
-        ours += usize::from(matches!(claim.await.unwrap(), ClaimAnswer::Ours(_)));
-    }
-    assert_eq!(ours, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,36 @@ impl TestDb {
             .expect("the table can be emptied");
     }
 
+    /// Some SQL of the test's own.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub async fn execute(&self, sql: &'static str) {
+        self.connect().await.execute(sql).await.expect("it is SQL");
+    }
+
+    /// Waits until nobody but the asker is inside a transaction.
+    ///
+    /// # Panics
+    /// When somebody stays inside for ten seconds.
+    pub async fn quiet(&self) {
+        let mut connection = self.connect().await;
+        for _ in 0..1_000 {
+            let inside: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .expect("a number");
+            if inside == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("somebody stays inside a transaction");
+    }
+
     /// One number.
     ///
     /// # Panics

@@ -8,6 +8,7 @@ use nightshift_domain::{
 use nightshift_store::{
     Store,
     jobs::{ClaimAnswer, Claimed, Failure, JobRow, JobsFilter, Settlement, Settling},
+    requests::RequestId,
     syncs::{AdmissionAnswer, Opening, Patience},
 };
 
@@ -64,21 +65,32 @@ impl Toys {
     /// # Panics
     /// When the database refuses.
     pub async fn admit_with(&self, first: &NewJob) -> SyncId {
-        let request = SyncRequest {
+        let request = self.wish();
+        match self.store.syncs().admit(&opening(&request, first)).await {
+            Ok(AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync }) => sync,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The same by a message; `None` when its id was seen before.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub async fn request(&self, id: &RequestId) -> Option<SyncId> {
+        let (request, first) = (self.wish(), job("start"));
+        match self.store.requests().admit(id, &opening(&request, &first)).await {
+            Ok(Some(AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync })) => Some(sync),
+            Ok(None) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn wish(&self) -> SyncRequest {
+        SyncRequest {
             org: self.org,
             mode: Mode::Incremental,
             door: Door::Hand,
             reason: None,
-        };
-        let opening = Opening {
-            request: &request,
-            patience: Patience::For(Duration::from_secs(100_000_000)),
-            first,
-            traceparent: None,
-        };
-        match self.store.syncs().admit(&opening).await {
-            Ok(AdmissionAnswer::Opened { sync } | AdmissionAnswer::Joined { sync }) => sync,
-            other => panic!("{other:?}"),
         }
     }
 
@@ -123,6 +135,16 @@ impl Toys {
     /// Lets every lease run out.
     pub async fn leases_run_out(&self) {
         self.database.advance(LEASE + Duration::from_secs(1)).await;
+    }
+}
+
+fn opening<'a>(request: &'a SyncRequest, first: &'a NewJob) -> Opening<'a> {
+    Opening {
+        request,
+        // longer than any test moves the clock
+        patience: Patience::For(Duration::from_secs(100_000_000)),
+        first,
+        traceparent: None,
     }
 }
 

@@ -28,9 +28,10 @@ use nightshift_store::{
 use nightshift_testkit::{
     TestDb,
     history::check,
+    seed,
     toys::{LEASE, Toys, again, fails, job, settlement},
 };
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, RngSeed};
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -275,6 +276,7 @@ prop_state_machine! {
     #![proptest_config(Config {
         cases: histories(),
         max_shrink_iters: 2_000,
+        rng_seed: RngSeed::Fixed(seed()),
         failure_persistence: None,
         ..Config::default()
     })]

@@ -125,7 +125,7 @@ async fn a_stale_fence_settles_nothing() {
 async fn last_batches_that_settle_at_once_bring_one_finish() {
     let database = TestDb::fresh().await;
     let store = database.store().await;
-    for n in 0..2 {
+    for n in 0..12 {
         let org = org(&store, n).await;
         admit(&store, org).await;
         let start = claim(&store, org, "start").await.unwrap();

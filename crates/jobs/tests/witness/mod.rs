@@ -73,17 +73,11 @@ impl Witness {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Messages that wait for somebody.
-    pub async fn waiting(&self) -> usize {
-        let mut deliveries = self.inner.consume(Class::Control, 1_000);
-        let mut waiting = 0;
-        while tokio::time::timeout(Duration::from_millis(200), deliveries.next())
-            .await
-            .is_ok()
-        {
-            waiting += 1;
-        }
-        waiting
+    /// Whether no message waits for somebody.
+    pub async fn is_empty(&self) -> bool {
+        let mut deliveries = self.inner.consume(Class::Control, 1);
+        let next = tokio::time::timeout(Duration::from_millis(200), deliveries.next());
+        next.await.is_err()
     }
 
     async fn take(&self, jobs: &[JobMessage]) -> Result<Vec<Announced>, QueueError> {

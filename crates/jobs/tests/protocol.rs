@@ -21,7 +21,6 @@ const STAGED: &str = "what is staged is the newest claim's";
 const EFFECTS: &str = "effects are written once";
 const FINISH: &str = "one finish follows the last job";
 
-/// The guard that is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Without {
     Nothing,
@@ -60,7 +59,6 @@ struct Job {
     copies: u8,
 }
 
-/// What a worker believes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Work {
     job: usize,
@@ -81,7 +79,7 @@ struct State {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Action {
-    /// The sweep may tell the queue of any job at any time: a claim decides.
+    /// Of any job at any time: a claim decides.
     Announce(usize),
     Lose(usize),
     Double(usize),
@@ -113,6 +111,15 @@ impl State {
         let job = &self.jobs[work.job];
         job.fence == work.fence && matches!(job.row, Row::Claimed { .. })
     }
+
+    fn settle_together(&mut self) {
+        for work in self.workers.into_iter().flatten() {
+            if self.owns(work) {
+                self.jobs[work.job].write();
+            }
+        }
+        self.workers = [None; WORKERS];
+    }
 }
 
 impl Without {
@@ -143,21 +150,13 @@ impl Without {
     /// One transaction: the row goes, its effects come, and what follows when no other row is left.
     fn settle(self, state: &mut State, work: Work) {
         let stands = state.owns(work) || self == Self::FenceAtSettle;
-        if !stands && !(work.unsure && self == Self::QuestionAfterCommit) {
+        let unasked = work.unsure && self == Self::QuestionAfterCommit;
+        if !stands && !unasked {
             return; // lease_lost
         }
         state.jobs[work.job].write();
         let last = state.jobs.iter().all(|job| job.row == Row::Gone);
         state.finishes += u8::from(last);
-    }
-
-    fn settle_together(self, state: &mut State) {
-        for work in state.workers.into_iter().flatten() {
-            if state.owns(work) {
-                state.jobs[work.job].write();
-            }
-        }
-        state.workers = [None; WORKERS];
     }
 
     fn unheard(self, state: &mut State, worker: usize, work: Work, written: bool) {
@@ -267,7 +266,7 @@ impl Model for Without {
         match action {
             Action::Announce(n) | Action::Double(n) => state.jobs[n].copies += 1,
             Action::Lose(n) => state.jobs[n].copies -= 1,
-            Action::SettleTogether => self.settle_together(&mut state),
+            Action::SettleTogether => state.settle_together(),
             Action::Deliver(n, worker) => self.claim(&mut state, n, worker),
             Action::LeaseEnds(n) => {
                 state.jobs[n].row = Row::Claimed { lapsed: true };
@@ -321,10 +320,11 @@ impl Model for Without {
                 let all = state.jobs.iter().all(|job| job.row == Row::Gone);
                 state.finishes == u8::from(all)
             }),
-            Property::sometimes("all is done", |_, state: &State| state.finishes == 1),
-            Property::sometimes("a job is done by its last claim", |_, state: &State| {
-                let late = |job: &Job| job.row == Row::Gone && job.fence == CLAIMS_MAX;
-                state.jobs.iter().all(late)
+            Property::sometimes("all is done by last claims", |_, state: &State| {
+                state
+                    .jobs
+                    .iter()
+                    .all(|job| job.row == Row::Gone && job.fence == CLAIMS_MAX)
             }),
         ]
     }
@@ -343,9 +343,9 @@ fn no_order_of_events_breaks_the_protocol() {
 
 /// Whether these deeds, as far as they are possible one after the other, end where the property is broken.
 fn breaks(model: Without, broken: &'static str, deeds: &[Action]) -> bool {
-    let mut state = model.init_states()[0];
+    let (mut state, mut possible) = (model.init_states()[0], Vec::new());
     for deed in deeds {
-        let mut possible = Vec::new();
+        possible.clear();
         model.actions(&state, &mut possible);
         if !possible.contains(deed) {
             return false;
@@ -358,7 +358,6 @@ fn breaks(model: Without, broken: &'static str, deeds: &[Action]) -> bool {
     !(model.property(broken).condition)(&model, &state)
 }
 
-/// Leaves out what the story does not need.
 fn shortest(model: Without, broken: &'static str, mut deeds: Vec<Action>) -> Vec<Action> {
     let mut place = 0;
     while place < deeds.len() {

@@ -171,7 +171,11 @@ async fn a_full_page_of_unsweepable_rows_hides_no_later_row() {
     busy.admit().await;
     let start = busy.claim_next().await;
     let opens = |n: usize| {
-        let lane = if n % 2 == 0 { Lane::Opens } else { Lane::Free };
+        let lane = if n.is_multiple_of(2) {
+            Lane::Opens
+        } else {
+            Lane::Free
+        };
         nightshift_domain::NewJob { lane, ..job("toy") }
     };
     let next = done((0..40).map(opens).collect());

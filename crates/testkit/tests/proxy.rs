@@ -39,10 +39,11 @@ async fn echo() -> (Proxy, Arc<AtomicUsize>, TcpStream) {
     (proxy, got, client)
 }
 
-/// What comes back before the connection ends, or within a while.
+/// What comes back before the connection ends, or within a while; by then the server has counted.
 async fn rest(client: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let _ = tokio::time::timeout(Duration::from_millis(300), client.read_to_end(&mut all)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     all
 }
 

@@ -301,10 +301,7 @@ impl Model for Without {
             Property::always(LEASE, |_, state: &State| {
                 (0..JOBS).all(|n| {
                     let holders = state.workers.iter().flatten();
-                    holders
-                        .filter(|work| work.job == n && work.live && !work.unsure)
-                        .count()
-                        <= 1
+                    holders.filter(|work| work.job == n && work.live).count() <= 1
                 })
             }),
             Property::always(STAGED, |_, state: &State| {

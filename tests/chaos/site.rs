@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use nightshift_simulator::{OrgSpec, SimulatorSettings};
+use nightshift_simulator::OrgSpec;
 use nightshift_testkit::variable;
 use rand::{RngExt, rngs::StdRng};
 
@@ -56,7 +56,7 @@ impl Site {
             ("WORKER__DRAIN_SECONDS", "5"),
             ("SYNC__PATIENCE_SECONDS", "300"),
         ];
-        let fleet = Fleet::beside(SimulatorSettings::default(), &settings).await;
+        let fleet = Fleet::new(&settings).await;
         let connecting = (0..orgs).map(|n| fleet.connect(OrgSpec::generated(&name(n), 1, COMPONENTS)));
         stream::iter(connecting)
             .buffer_unordered(8)

@@ -94,6 +94,7 @@ pub async fn nothing_is_broken(database: &TestDb) {
     for (what, question) in NEVER {
         assert_eq!(database.count(question).await, 0, "{what}");
     }
+    database.history_holds().await;
 }
 
 /// After one more sync each org's dictionary is what the org is.

@@ -240,6 +240,7 @@ async fn all_die(points: Vec<Point>) -> usize {
             _ => lane.command_dies_at(&point).await,
         };
     }
+    lane.fleet.database.history_holds().await;
     deaths
 }
 

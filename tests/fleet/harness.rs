@@ -27,12 +27,14 @@ pub fn small_org() -> PathBuf {
 }
 
 impl Fleet {
-    /// A migrated database and a simulator; no process runs yet.
+    /// A migrated database, whose history is written, and a simulator; no process runs yet.
     pub async fn new(settings: &[(&str, &str)]) -> Self {
-        Self::beside(SimulatorSettings::default(), settings).await
+        let fleet = Self::beside(SimulatorSettings::default(), settings).await;
+        fleet.database.record().await;
+        fleet
     }
 
-    /// The same, with a simulator of these settings.
+    /// The same, with a simulator of these settings and without a history.
     pub async fn beside(simulator: SimulatorSettings, settings: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = TestDb::fresh().await;

@@ -36,6 +36,7 @@ async fn a_worker_that_stands_still_past_its_lease_writes_nothing_stale() {
         assert_eq!(sync["state"], "succeeded", "{sync}");
         assert_eq!(contents(&fleet.export(&org).await), quiet);
     }
+    fleet.database.history_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,6 +58,7 @@ async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {
         0,
         "a job that is given back has not died"
     );
+    fleet.database.history_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,8 +122,13 @@ fn classify(statement: &'static str, source: sqlx::Error) -> StoreError {
         (_, Some(code)) if code.starts_with("08") || code.starts_with("57P") || code.starts_with("53") => {
             StoreError::Unavailable { statement, source }
         }
+        // `Protocol`: an answer that was cut is told so, where it was the first byte of a connection
         (
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
+            sqlx::Error::Io(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Tls(_),
             _,
         ) => StoreError::Unavailable { statement, source },
         _ => StoreError::Statement { statement, source },

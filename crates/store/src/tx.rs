@@ -4,22 +4,24 @@
 //! of; whoever borrows the connection next writes into nothing (transact-rs/sqlx 4385). So BEGIN runs in a task of its
 //! own, which nobody can drop, and a connection that comes back to the pool is asked whether it is outside.
 //!
-//! Inside, every error ends the transaction (`?`): COMMIT of an aborted one says Ok and writes nothing.
+//! Inside, every error ends the transaction (`?`). PostgreSQL answers the COMMIT of one in which an error was swallowed
+//! with the word ROLLBACK, which the driver takes for a success: so COMMIT is sent behind a statement that fails there,
+//! in one message, and the words are sent here and not by the driver's own type.
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{PgConnection, Postgres, Row, Transaction};
+use sqlx::{Executor, PgConnection, Postgres, Row, pool::PoolConnection};
 
 use crate::{
     Store,
     error::{StoreError, at},
 };
 
-/// A transaction; dropped without [`Tx::commit`] it is rolled back.
+/// A transaction; dropped without [`Tx::commit`] it is rolled back, when its connection comes back to the pool.
 #[must_use = "a transaction that is dropped writes nothing"]
 pub struct Tx {
     name: &'static str,
-    inner: Transaction<'static, Postgres>,
+    connection: PoolConnection<Postgres>,
 }
 
 impl Store {
@@ -27,15 +29,15 @@ impl Store {
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
         fail::fail_point!(&format!("before-begin:{name}"), |_| std::process::abort());
         let pool = self.pool.clone();
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "this is the door that the rule points to"
-        )]
-        let begun = tokio::spawn(async move { pool.begin().await }).await;
-        match begun {
+        let begun = tokio::spawn(async move {
+            let mut connection = pool.acquire().await?;
+            connection.execute(sqlx::raw_sql("BEGIN")).await?;
+            Ok(connection)
+        });
+        match begun.await {
             Ok(begun) => Ok(Tx {
                 name,
-                inner: begun.map_err(at(name))?,
+                connection: begun.map_err(at(name))?,
             }),
             Err(_) => Err(StoreError::Unavailable {
                 statement: name,
@@ -47,10 +49,13 @@ impl Store {
 
 impl Tx {
     /// Commits. A connection that is lost meanwhile leaves the question open: [`StoreError::UnknownCommit`].
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         let name = self.name;
         fail::fail_point!(&format!("before-commit:{name}"), |_| std::process::abort());
-        self.inner.commit().await.map_err(|error| match at(name)(error) {
+        // in an aborted transaction the first fails (25P02), and the second is not looked at
+        let words = sqlx::raw_sql("SELECT; COMMIT");
+        let committed = self.connection.execute(words).await;
+        committed.map(drop).map_err(|error| match at(name)(error) {
             StoreError::Unavailable { .. } => StoreError::UnknownCommit { statement: name },
             other => other,
         })?;
@@ -63,13 +68,13 @@ impl Deref for Tx {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.inner
+        &self.connection
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.inner
+        &mut self.connection
     }
 }
 
@@ -84,13 +89,65 @@ pub(crate) async fn plan_for_sets(c: &mut PgConnection) -> Result<(), StoreError
     Ok(())
 }
 
-/// Asked when a connection comes back to the pool; `false` closes it.
+/// Done when a connection comes back to the pool: one that is inside a transaction is taken out of it. An error closes it.
 ///
 /// Inside a transaction `now()` stands still while `statement_timestamp()` goes on. The simple protocol is needed: in
 /// the extended one each message has a time of its own and the answer is always "inside".
-pub(crate) async fn is_outside_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    use sqlx::Executor;
+pub(crate) async fn leave_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let probe = sqlx::raw_sql("SELECT now() = statement_timestamp() AS outside");
-    let row = connection.fetch_one(probe).await?;
-    row.try_get("outside")
+    let outside = match connection.fetch_one(probe).await {
+        Ok(row) => row.try_get("outside")?,
+        // aborted: nothing but ROLLBACK is answered
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => false,
+        Err(error) => return Err(error),
+    };
+    if !outside {
+        connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        reason = "a test ends where something is not as it should be"
+    )]
+
+    use nightshift_testkit::TestDb;
+
+    use crate::{Keyring, Store, StoreError, StoreSettings};
+
+    const SEEN: &str = "INSERT INTO request_seen (id, seen_at) VALUES ('a', nightshift_now())";
+
+    async fn store(database: &TestDb) -> Store {
+        let key = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let settings = StoreSettings::new(database.url().into());
+        let keyring = Keyring::parse(&key.into()).unwrap();
+        Store::connect(&settings, keyring).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_error_swallowed_inside_a_transaction_never_counts_as_committed() {
+        let database = TestDb::fresh().await;
+        let store = store(&database).await;
+        let mut tx = store.begin("test").await.unwrap();
+        sqlx::query(SEEN).execute(&mut *tx).await.unwrap();
+        assert!(
+            sqlx::query(SEEN).execute(&mut *tx).await.is_err(),
+            "the key is taken"
+        );
+        let committed = tx.commit().await;
+        assert!(
+            matches!(committed, Err(StoreError::Statement { .. })),
+            "{committed:?}"
+        );
+        let rows = "SELECT count(*) FROM request_seen";
+        assert_eq!(database.count(rows).await, 0);
+
+        let mut tx = store.begin("test").await.unwrap();
+        sqlx::query(SEEN).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(database.count(rows).await, 1);
+    }
 }

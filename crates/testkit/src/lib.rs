@@ -3,6 +3,10 @@
 //! The servers come from `make test` or `make deps-up`, by variables; without them a test fails and says so, because a
 //! test that skips itself proves nothing.
 
+pub mod history;
+pub mod proxy;
+pub mod toys;
+
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -11,6 +15,8 @@ use nightshift_domain::schedule::{Days, Schedule, Window};
 use nightshift_store::{Grant, Keyring, Store, StoreSettings, orgs::NewOrg};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
+
+use proxy::Proxy;
 
 /// A key for what is encrypted at rest: 0, 1, 2, ... 31.
 const KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -55,6 +61,18 @@ impl TestDb {
         Self { url: url.to_owned() }
     }
 
+    /// The same database behind a proxy.
+    ///
+    /// # Panics
+    /// When the server has no address of numbers.
+    pub async fn behind_proxy(&self) -> (Proxy, Self) {
+        let (before, rest) = self.url.split_once('@').expect("the URL has a password");
+        let (server, database) = rest.split_once('/').expect("the URL names a database");
+        let proxy = Proxy::before(server.parse().expect("an address")).await;
+        let url = format!("{before}@{}/{database}", proxy.address());
+        (proxy, Self { url })
+    }
+
     /// `postgres://...`
     pub fn url(&self) -> &str {
         &self.url
@@ -65,8 +83,16 @@ impl TestDb {
     /// # Panics
     /// When the server is gone.
     pub async fn store(&self) -> Store {
+        self.store_of(20).await
+    }
+
+    /// The same with at most so many connections.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub async fn store_of(&self, max_connections: u32) -> Store {
         let settings = StoreSettings {
-            max_connections: 20,
+            max_connections,
             ..StoreSettings::new(self.url.as_str().into())
         };
         let keyring = Keyring::parse(&KEY.into()).expect("the key is one");
@@ -157,6 +183,28 @@ impl TestDb {
             .expect("the statements are carried out");
     }
 
+    /// Waits until nobody but the asker is inside a transaction.
+    ///
+    /// # Panics
+    /// When somebody stays inside for ten seconds.
+    pub async fn quiet(&self) {
+        let mut connection = self.connect().await;
+        for _ in 0..1_000 {
+            let inside: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .expect("a number");
+            if inside == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("somebody stays inside a transaction");
+    }
+
     /// One number.
     ///
     /// # Panics
@@ -213,6 +261,17 @@ pub fn new_org(n: u32, connected_at: Timestamp) -> NewOrg {
         schedule,
         connected_at,
     }
+}
+
+/// A seed for a test that draws: `NIGHTSHIFT_SEED`, or a new one. It is printed, so that a failure can be repeated.
+#[expect(clippy::disallowed_methods, reason = "a failure is repeated by a variable")]
+pub fn seed() -> u64 {
+    let given = std::env::var("NIGHTSHIFT_SEED").ok();
+    let seed = given
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
+    eprintln!("NIGHTSHIFT_SEED={seed}");
+    seed
 }
 
 /// A variable that `make test` sets.

@@ -79,7 +79,13 @@ impl Bare {
 
     /// Connected by a grant, and its session over.
     pub async fn by(self, grant: Grant) -> Desk {
-        let org = self.connects(self.connection(grant)).await.unwrap();
+        let connection = self.connection(grant);
+        self.through(connection).await
+    }
+
+    /// The same by a connection of the test's own making.
+    pub async fn through(self, connection: NewConnection) -> Desk {
+        let org = self.connects(connection).await.unwrap();
         self.simulator.expire_sessions("acme").unwrap();
         Desk {
             database: self.database,

@@ -4,6 +4,7 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod cuts;
 mod desk;
 mod grants;
 mod refreshes;

@@ -162,7 +162,7 @@ pub async fn loses_an_answer(desk: &Desk) {
     );
 }
 
-async fn next_refresh(desk: &Desk) -> Result<(), (FailureCode, Verdict)> {
+pub async fn next_refresh(desk: &Desk) -> Result<(), (FailureCode, Verdict)> {
     let (tokens, calls) = (desk.tokens().await, CallCounter::new());
     let expired = tokens.token(desk.org, &calls).await.unwrap();
     match tokens.refresh(desk.org, expired.generation, &calls).await {

@@ -71,6 +71,8 @@ WITH paused_class AS MATERIALIZED (
       FROM job JOIN chosen ON job.org_id = chosen.org_id AND job.id = chosen.id
      -- another sweeper was first
      WHERE job.announced_at IS NOT DISTINCT FROM chosen.announced_at
+           -- or its worker has kept it alive since it was read
+       AND (job.state = 'due' OR job.lease_until < nightshift_now())
      ORDER BY job.org_id, job.id
        FOR UPDATE OF job SKIP LOCKED
 )

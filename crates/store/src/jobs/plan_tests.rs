@@ -2,7 +2,8 @@
 //!
 //! Under a snapshot that somebody holds, dead entries of an index stay; a claim that goes by any other index walks all
 //! of them (seen elsewhere: from 0.5 to 17.5 ms within a minute). The plan depends on what the planner believes of the
-//! table, so it is asked about an empty one, about one that it knows nothing of, and about one with many orgs.
+//! table, so it is asked about one that it knows nothing of, empty and full, and about one of many orgs that it knows. (Of
+//! one that it knows to be empty it reads the no pages there are; the next autovacuum makes it think again.)
 
 use nightshift_testkit::TestDb;
 use sqlx::{Row, raw_sql};
@@ -46,7 +47,7 @@ async fn claims_and_settlements_go_by_the_primary_key_whatever_the_statistics_sa
         ),
     ];
     let database = TestDb::fresh().await;
-    for before in ["SELECT 1", "ANALYZE job", MANY_ORGS, "ANALYZE job"] {
+    for before in ["SELECT 1", MANY_ORGS, "ANALYZE job"] {
         database.run(before).await;
         for (sql, types, values) in &statements {
             let plan = plan(&database, sql, types, values).await;

@@ -3,6 +3,8 @@
 //! Order of locks, always: the sync's row, the job's row, the rest. The first one makes the last batch of a sync know
 //! that it is the last: without it overlapping last batches forgot their `finish`.
 
+use std::time::Duration;
+
 use domain::{NewJob, SyncState};
 use nightshift_domain as domain;
 use sqlx::{PgConnection, Row};
@@ -18,6 +20,10 @@ use crate::{
 /// How often a settlement that met a deadlock or a lock time-out is tried again as a whole.
 const TRIES: u32 = 5;
 
+/// Before each try at a database whose connection was lost, in milliseconds: one connection is replaced at once, a
+/// server needs some seconds to start anew.
+const BREATHS: [u64; 5] = [0, 50, 200, 1_000, 3_000];
+
 /// The job's row, as it was when it was settled.
 pub(super) struct JobLine {
     pub kind: String,
@@ -31,9 +37,15 @@ impl Jobs<'_> {
     /// Settles. `Err(LeaseLost)` when the fence no longer fits; nothing was written then.
     pub async fn settle(self, claim: Claim, settlement: Settlement) -> Result<Settled, StoreError> {
         let mut tries = 0;
+        let mut breaths = BREATHS.into_iter();
         loop {
             match self.settle_once(&claim, &settlement).await {
                 Err(StoreError::Busy { .. }) if tries < TRIES => tries += 1,
+                // the connection was lost before COMMIT was sent: nothing is written, and the claim still stands
+                Err(error @ StoreError::Unavailable { .. }) => match breaths.next() {
+                    Some(breath) => tokio::time::sleep(Duration::from_millis(breath)).await,
+                    None => return Err(error),
+                },
                 Err(StoreError::UnknownCommit { .. }) => {
                     if let Some(settled) = self.resolve(&claim, &settlement).await? {
                         return Ok(settled);
@@ -77,8 +89,8 @@ impl Jobs<'_> {
     /// the row is asked for with a lock); anything else means done, or another's by now.
     async fn resolve(self, claim: &Claim, settlement: &Settlement) -> Result<Option<Settled>, StoreError> {
         let mut last = None;
-        for wait in [0_u64, 50, 200, 1_000, 3_000] {
-            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        for breath in BREATHS {
+            tokio::time::sleep(Duration::from_millis(breath)).await;
             let found: Result<Option<i64>, _> = sqlx::query_scalar(
                 "-- jobs.resolve
                 SELECT fence FROM job WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed' FOR UPDATE",

@@ -7,6 +7,8 @@
 mod blobs;
 mod parts;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod read;
 mod switch;
 

@@ -48,24 +48,32 @@ macro_rules! tonight {
                AND v.type IN (SELECT type FROM good)
                AND NOT EXISTS (SELECT FROM named n WHERE n.type = v.type AND n.name = v.name)
                AND NOT EXISTS (SELECT FROM got g WHERE g.type = v.type AND g.name = v.name)
+        ), children AS MATERIALIZED (
+            SELECT v.type, v.name, v.parent_type, v.parent_name FROM version v
+             WHERE v.org_id = $1 AND v.to_revision IS NULL AND v.parent_type IS NOT NULL
+               AND NOT EXISTS (SELECT FROM got g WHERE g.type = v.type AND g.name = v.name)
         ), gone AS MATERIALIZED (
             SELECT type, name FROM members_gone
             UNION
-            -- a child: its listing no longer names it, or its parent's file came without it, or its parent is gone
-            SELECT v.type, v.name FROM version v
-             WHERE v.org_id = $1 AND v.to_revision IS NULL AND v.parent_type IS NOT NULL
-               AND NOT EXISTS (SELECT FROM got g WHERE g.type = v.type AND g.name = v.name)
-               AND (EXISTS (SELECT FROM listed o WHERE o.org_id = $1 AND o.type = v.type AND o.name = v.name)
-                        AND v.type IN (SELECT type FROM good)
-                        AND NOT EXISTS (SELECT FROM named n WHERE n.type = v.type AND n.name = v.name)
-                    OR EXISTS (SELECT FROM got p WHERE p.type = v.parent_type AND p.name = v.parent_name)
-                    OR EXISTS (SELECT FROM members_gone p WHERE p.type = v.parent_type AND p.name = v.parent_name))
+            -- a child that its listing no longer names
+            SELECT c.type, c.name FROM children c
+              JOIN listed o ON o.org_id = $1 AND o.type = c.type AND o.name = c.name
+             WHERE c.type IN (SELECT type FROM good)
+               AND NOT EXISTS (SELECT FROM named n WHERE n.type = c.type AND n.name = c.name)
+            UNION
+            -- a child without which its parent's file came
+            SELECT c.type, c.name FROM children c
+             WHERE EXISTS (SELECT FROM got p WHERE p.type = c.parent_type AND p.name = c.parent_name)
+            UNION
+            -- a child whose parent is gone
+            SELECT c.type, c.name FROM children c
+             WHERE EXISTS (SELECT FROM members_gone p WHERE p.type = c.parent_type AND p.name = c.parent_name)
         ) "
     };
 }
 
 /// Statements that change rows, in their order. `$3` is the new revision.
-const STATEMENTS: [(&str, &str); 12] = [
+pub(super) const STATEMENTS: [(&str, &str); 12] = [
     (
         "dictionary.close_gone",
         concat!(
@@ -240,6 +248,16 @@ const STATEMENTS: [(&str, &str); 12] = [
     ),
 ];
 
+/// What a switch would delete, by type, beside what there is.
+pub(super) const DELETIONS: &str = concat!(
+    "-- dictionary.deletions\n",
+    tonight!(),
+    ", current AS (SELECT type, count(*) AS n FROM version WHERE org_id = $1 AND to_revision IS NULL GROUP BY type),
+       lost AS (SELECT type, count(*) AS n FROM gone GROUP BY type)
+    SELECT current.type, current.n AS current, coalesce(lost.n, 0) AS deleted
+      FROM current LEFT JOIN lost USING (type)"
+);
+
 /// Switches. The caller holds the org's row.
 pub(crate) async fn switch(
     c: &mut PgConnection,
@@ -327,20 +345,13 @@ impl Dictionary<'_> {
     pub async fn deletions(self, org: OrgId, sync: SyncId) -> Result<Deletions, StoreError> {
         let mut tx = self.store.begin("dictionary.deletions").await?;
         plan_for_sets(&mut tx).await?;
-        let rows = sqlx::query(concat!(
-            "-- dictionary.deletions\n",
-            tonight!(),
-            ", current AS (SELECT type, count(*) AS n FROM version WHERE org_id = $1 AND to_revision IS NULL GROUP BY type),
-               lost AS (SELECT type, count(*) AS n FROM gone GROUP BY type)
-            SELECT current.type, current.n AS current, coalesce(lost.n, 0) AS deleted
-              FROM current LEFT JOIN lost USING (type)"
-        ))
-        .persistent(false)
-        .bind(org.uuid())
-        .bind(sync.uuid())
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(at("dictionary.deletions"))?;
+        let rows = sqlx::query(DELETIONS)
+            .persistent(false)
+            .bind(org.uuid())
+            .bind(sync.uuid())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(at("dictionary.deletions"))?;
         tx.commit().await?;
         let count = |row: &sqlx::postgres::PgRow| {
             (

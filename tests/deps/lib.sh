@@ -227,8 +227,9 @@ postgres_start() {
     wait_until 60 "$deps_dir/pg" postgres_answers
 }
 
+# A killed postmaster that nobody has waited for yet still has its pid, which the next one would take for a life.
 postgres_stop() {
-    end_all_in "$deps_dir/pg" 20 "${1:-INT}"
+    end_all_in "$deps_dir/pg" 20 "${1:-INT}" && rm -f "$deps_dir/pg/data/postmaster.pid"
 }
 
 # The node's whole environment: what is not named here would be read from the machine's own node.

@@ -236,6 +236,49 @@ fn crates_come_from_crates_io_alone() {
     }
 }
 
+/// Which crates each of ours uses that the fuzz targets may link, tests' own left out: a dependency's tests are not built.
+fn used_by_ours(lock: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let lock: toml::Table = read(lock).parse().expect("cargo wrote it");
+    let packages = lock["package"].as_array().expect("a list");
+    let named = |package: &toml::Value| package["name"].as_str().unwrap_or_default().to_owned();
+    let uses = |package: &toml::Value| {
+        let list = package.get("dependencies").and_then(toml::Value::as_array);
+        let names = list.into_iter().flatten().filter_map(toml::Value::as_str);
+        names
+            .filter_map(|text| text.split(' ').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let ours = packages
+        .iter()
+        .filter(|package| named(package).starts_with("nightshift-"));
+    ours.map(|package| (named(package), uses(package))).collect()
+}
+
+#[test]
+fn the_fuzz_targets_are_locked_to_what_our_crates_use() {
+    let fuzz = used_by_ours("tests/fuzz/Cargo.lock");
+    for (name, uses) in fuzz
+        .iter()
+        .filter(|(name, _)| !name.starts_with("nightshift-fuzz"))
+    {
+        let manifest: toml::Table = read(&format!("crates/{}/Cargo.toml", &name["nightshift-".len()..]))
+            .parse()
+            .expect("a manifest");
+        let wanted: BTreeSet<String> = manifest["dependencies"]
+            .as_table()
+            .expect("a table")
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(
+            uses, &wanted,
+            "tests/fuzz/Cargo.lock is of another time: (cd tests/fuzz && cargo generate-lockfile --offline); {name}"
+        );
+    }
+    assert!(fuzz.len() >= 5, "{fuzz:?}");
+}
+
 /// Whether an SPDX expression can be met with the accepted licences; `/` is the old way to write OR.
 fn satisfied(expression: &str, accepted: &[&str]) -> bool {
     let spaced = expression

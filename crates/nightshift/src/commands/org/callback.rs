@@ -13,8 +13,12 @@ use crate::error::CommandError;
 
 /// As the Salesforce CLI has it, so that an app made for that one works.
 const PATH: &str = "/OauthRedirect";
-const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Nightshift</title>\
-                    <p>Nightshift has the answer and says in the terminal what came of it. You may close this page.";
+const PAGE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Nightshift</title>\
+                    <meta name=viewport content='width=device-width'>\
+                    <style>body{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:20vh auto;padding:0 1em;\
+                    color:#222;background:#fafafa}h1{font-size:1.3em}</style>\
+                    <h1>Nightshift has the answer</h1>\
+                    <p>The terminal says what came of it. You may close this page.";
 /// How long the page may take to reach the browser once the answer is there.
 const GOODBYE: Duration = Duration::from_secs(2);
 

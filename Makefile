@@ -37,7 +37,7 @@ bench: ## Ratios of the speed bars beside their parts, on private servers
 
 bench-jobs: ## Jobs beside a bare loop of the same calls, beside peers, a million rows, a held snapshot; PostgreSQL writes to the disk (ARGS='whole' chooses)
 	@tests/deps/install postgresql rabbitmq
-	NIGHTSHIFT_TEST_FSYNC=on tests/deps/with bench cargo bench --workspace --locked --bench jobs -- $(ARGS)
+	NIGHTSHIFT_TEST_FSYNC=on tests/deps/with bench cargo bench --locked -p nightshift-jobs --bench jobs -- $(ARGS)
 
 chaos: ## A bad night: everything breaks at random for MINUTES (10), from SEED (random, printed)
 	@tests/deps/install postgresql rabbitmq faketime

@@ -99,7 +99,9 @@ async fn window(store: &Store) -> Window {
     drop(told);
     for worker in workers {
         let (took, jobs) = worker.await.unwrap();
-        took.into_iter().for_each(|ms| seen.claims.add(ms));
+        for ms in took {
+            seen.claims.add(ms);
+        }
         seen.jobs += jobs;
     }
     seen

@@ -31,7 +31,7 @@ pub async fn child(arguments: &[String]) {
         "worker" => ours.work(AT_A_TIME),
         _ => ours.sweep(),
     };
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Killed with the bench.

@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deps-up deps-down bench chaos fuzz real-org simulator-conformance manifests-check
+.PHONY: help demo test lint fmt deps-up deps-down bench bench-jobs chaos fuzz real-org simulator-conformance manifests-check
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 30
@@ -34,6 +34,10 @@ deps-down: ## Stops them and deletes their data
 bench: ## Ratios of the speed bars beside their parts, on private servers
 	@tests/deps/install postgresql rabbitmq
 	tests/deps/with bench cargo bench --workspace --locked --benches $(ARGS)
+
+bench-jobs: ## Jobs beside a bare loop of the same calls, beside peers, a million rows, a held snapshot; PostgreSQL writes to the disk (ARGS='whole' chooses)
+	@tests/deps/install postgresql rabbitmq
+	NIGHTSHIFT_TEST_FSYNC=on tests/deps/with bench cargo bench --locked -p nightshift-jobs --bench jobs -- $(ARGS)
 
 chaos: ## A bad night: everything breaks at random for MINUTES (10), from SEED (random, printed)
 	@tests/deps/install postgresql rabbitmq faketime

@@ -218,7 +218,7 @@ postgres_start() {
     bin=$(postgres_bin) || die "no PostgreSQL found; run tests/deps/install"
     launch "$deps_dir/pg" PATH="$bin:/usr/bin:/bin" -- "$bin/postgres" -D "$deps_dir/pg/data" \
         -c port="$POSTGRES_PORT" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$deps_dir/pg" \
-        -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
+        -c fsync="${NIGHTSHIFT_TEST_FSYNC:-off}" -c synchronous_commit=off -c full_page_writes=off \
         -c max_connections=300 -c shared_buffers=256MB -c max_wal_size=2GB \
         -c autovacuum=on -c autovacuum_naptime=5s \
         -c idle_in_transaction_session_timeout=60s -c client_connection_check_interval=5s \

@@ -13,6 +13,7 @@ mod look;
 #[cfg(test)]
 mod plan_tests;
 mod settle;
+mod take;
 
 use std::collections::BTreeMap;
 

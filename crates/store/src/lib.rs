@@ -109,7 +109,6 @@ impl Store {
             .acquire_timeout(settings.acquire_timeout)
             .max_lifetime(Duration::from_secs(30 * 60))
             .test_before_acquire(false)
-            .after_release(|connection, _| Box::pin(tx::leave_transaction(connection)))
             .connect_with(options)
             .await
             .map_err(at("connect"))?;

@@ -3,7 +3,7 @@
 mod admit;
 mod show;
 
-use domain::{FailureCode, Fence, JobId, OrgId, SyncId, WaitReason};
+use domain::{FailureCode, Fence, OrgId, SyncId, WaitReason};
 use nightshift_domain as domain;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row};
 use crate::{
     Store,
     error::{StoreError, at},
-    jobs::{Claim, Failure, JobRow, Settling},
+    jobs::{Failure, JobRow},
     outbox, pauses,
 };
 
@@ -32,34 +32,6 @@ impl Store {
     }
 }
 
-/// A line of the timeline for a settled job.
-pub(crate) async fn add_line(
-    c: &mut PgConnection,
-    claim: &Claim,
-    settling: &Settling,
-    kind: &str,
-    [attempts, deaths, waits]: [i32; 3],
-) -> Result<(), StoreError> {
-    let Some(sync) = claim.sync else { return Ok(()) };
-    let detail = match settling {
-        Settling::Wait { why, .. } => Some(why.as_str().to_owned()),
-        Settling::Retry { error, .. } => Some(format!("{}: {}", error.code, error.message)),
-        Settling::Fail { failure } => Some(format!("{}: {}", failure.code, failure.message)),
-        _ => None,
-    };
-    let line = Line {
-        org: claim.org,
-        sync,
-        job: claim.job,
-        kind,
-        event: settling.name(),
-        fence: claim.fence,
-        counts: [attempts, deaths, waits],
-        detail,
-    };
-    line.add(c).await
-}
-
 /// A line of the timeline for a job that a person failed.
 pub(crate) async fn add_failed(
     c: &mut PgConnection,
@@ -68,54 +40,25 @@ pub(crate) async fn add_failed(
     fence: Fence,
     failure: &Failure,
 ) -> Result<(), StoreError> {
-    let line = Line {
-        org: job.org,
-        sync,
-        job: job.id,
-        kind: &job.kind,
-        event: "failed",
-        fence,
-        counts: [job.attempts, job.deaths, job.waits],
-        detail: Some(format!("{}: {}", failure.code, failure.message)),
-    };
-    line.add(c).await
-}
-
-/// What a timeline keeps of a job's end.
-struct Line<'a> {
-    org: OrgId,
-    sync: SyncId,
-    job: JobId,
-    kind: &'a str,
-    event: &'static str,
-    fence: Fence,
-    counts: [i32; 3],
-    detail: Option<String>,
-}
-
-impl Line<'_> {
-    async fn add(&self, c: &mut PgConnection) -> Result<(), StoreError> {
-        let [attempts, deaths, waits] = self.counts;
-        sqlx::query(
-            "-- syncs.add_line
-            INSERT INTO timeline (org_id, sync_id, at, job_id, kind, event, fence, attempts, deaths, waits, detail)
-            VALUES ($1, $2, nightshift_now(), $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(self.org.uuid())
-        .bind(self.sync.uuid())
-        .bind(self.job.uuid())
-        .bind(self.kind)
-        .bind(self.event)
-        .bind(self.fence.0)
-        .bind(attempts)
-        .bind(deaths)
-        .bind(waits)
-        .bind(self.detail.as_deref().map(crate::jobs::bounded))
-        .execute(c)
-        .await
-        .map_err(at("syncs.add_line"))?;
-        Ok(())
-    }
+    let detail = format!("{}: {}", failure.code, failure.message);
+    sqlx::query(
+        "-- syncs.add_failed
+        INSERT INTO timeline (org_id, sync_id, at, job_id, kind, event, fence, attempts, deaths, waits, detail)
+        VALUES ($1, $2, nightshift_now(), $3, $4, 'failed', $5, $6, $7, $8, $9)",
+    )
+    .bind(job.org.uuid())
+    .bind(sync.uuid())
+    .bind(job.id.uuid())
+    .bind(&job.kind)
+    .bind(fence.0)
+    .bind(job.attempts)
+    .bind(job.deaths)
+    .bind(job.waits)
+    .bind(crate::jobs::bounded(&detail))
+    .execute(c)
+    .await
+    .map_err(at("syncs.add_failed"))?;
+    Ok(())
 }
 
 /// The event of a sync's end, with what others want to know.

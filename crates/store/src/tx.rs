@@ -2,7 +2,9 @@
 //!
 //! A future of `BEGIN` that is dropped half-way leaves a session inside a transaction that the driver does not know
 //! of; whoever borrows the connection next writes into nothing (transact-rs/sqlx 4385). So BEGIN runs in a task of its
-//! own, which nobody can drop, and a connection that comes back to the pool is asked whether it is outside.
+//! own, which nobody can drop, and from before it is sent the connection belongs to a [`Tx`]: one that has committed
+//! gives it back as it is; after any other its session is asked whether it is outside, and taken out. (Asking whenever a
+//! connection comes back costs a round trip for each statement: decisions/0007.)
 //!
 //! Inside, every error ends the transaction (`?`). PostgreSQL answers the COMMIT of one in which an error was swallowed
 //! with the word ROLLBACK, which the driver takes for a success: so COMMIT is sent behind a statement that fails there,
@@ -17,11 +19,12 @@ use crate::{
     error::{StoreError, at},
 };
 
-/// A transaction; dropped without [`Tx::commit`] it is rolled back, when its connection comes back to the pool.
+/// A transaction; dropped without [`Tx::commit`] it is rolled back before its connection goes back to the pool.
 #[must_use = "a transaction that is dropped writes nothing"]
 pub struct Tx {
     name: &'static str,
-    connection: PoolConnection<Postgres>,
+    /// There until the commit.
+    connection: Option<PoolConnection<Postgres>>,
 }
 
 impl Store {
@@ -30,15 +33,13 @@ impl Store {
         fail::fail_point!(&format!("before-begin:{name}"), |_| std::process::abort());
         let pool = self.pool.clone();
         let begun = tokio::spawn(async move {
-            let mut connection = pool.acquire().await?;
-            connection.execute(sqlx::raw_sql("BEGIN")).await?;
-            Ok(connection)
+            let connection = Some(pool.acquire().await?);
+            let mut tx = Tx { name, connection };
+            tx.execute(sqlx::raw_sql("BEGIN")).await?;
+            Ok(tx)
         });
         match begun.await {
-            Ok(begun) => Ok(Tx {
-                name,
-                connection: begun.map_err(at(name))?,
-            }),
+            Ok(begun) => begun.map_err(at(name)),
             Err(_) => Err(StoreError::Unavailable {
                 statement: name,
                 source: sqlx::Error::PoolClosed,
@@ -54,11 +55,12 @@ impl Tx {
         fail::fail_point!(&format!("before-commit:{name}"), |_| std::process::abort());
         // in an aborted transaction the first fails (25P02), and the second is not looked at
         let words = sqlx::raw_sql("SELECT; COMMIT");
-        let committed = self.connection.execute(words).await;
+        let committed = self.execute(words).await;
         committed.map(drop).map_err(|error| match at(name)(error) {
             StoreError::Unavailable { .. } => StoreError::UnknownCommit { statement: name },
             other => other,
         })?;
+        self.connection = None;
         fail::fail_point!(&format!("committed:{name}"), |_| std::process::abort());
         Ok(())
     }
@@ -68,14 +70,56 @@ impl Deref for Tx {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.connection
+        self.connection.as_ref().expect(HELD)
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        self.connection.as_mut().expect(HELD)
     }
+}
+
+/// Why a transaction has its connection.
+const HELD: &str = "only a commit, which consumes the transaction, takes its connection away";
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(roll_back(connection))),
+            // closed with its socket: the server rolls back
+            Err(_) => drop(connection.detach()),
+        }
+    }
+}
+
+/// Whatever was under way on it (a COPY, say) is read to its end first; a session that answers oddly is closed.
+async fn roll_back(mut connection: PoolConnection<Postgres>) {
+    if leave_transaction(&mut connection).await.is_err() {
+        connection.close_on_drop();
+    }
+}
+
+/// Asks a session whether it is inside a transaction, and takes it out. ROLLBACK alone would not do: behind a COPY that
+/// was cut off it may be swallowed, and the answer to something else be taken for its own.
+///
+/// Inside a transaction `now()` stands still while `statement_timestamp()` goes on. The simple protocol is needed: in
+/// the extended one each message has a time of its own and the answer is always "inside".
+async fn leave_transaction(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let probe = sqlx::raw_sql("SELECT now() = statement_timestamp() AS outside");
+    let outside = match connection.fetch_one(probe).await {
+        Ok(row) => row.try_get("outside")?,
+        // aborted: nothing but ROLLBACK is answered
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => false,
+        Err(error) => return Err(error),
+    };
+    if !outside {
+        connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
+    }
+    Ok(())
 }
 
 /// For statements over whole sets, inside a transaction: staged rows are minutes old, no statistics know them yet, and a
@@ -87,24 +131,6 @@ pub(crate) async fn plan_for_sets(c: &mut PgConnection) -> Result<(), StoreError
         .await
         .map_err(at("tx.plan_for_sets"))?;
     Ok(())
-}
-
-/// Done when a connection comes back to the pool: one that is inside a transaction is taken out of it. An error closes it.
-///
-/// Inside a transaction `now()` stands still while `statement_timestamp()` goes on. The simple protocol is needed: in
-/// the extended one each message has a time of its own and the answer is always "inside".
-pub(crate) async fn leave_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let probe = sqlx::raw_sql("SELECT now() = statement_timestamp() AS outside");
-    let outside = match connection.fetch_one(probe).await {
-        Ok(row) => row.try_get("outside")?,
-        // aborted: nothing but ROLLBACK is answered
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => false,
-        Err(error) => return Err(error),
-    };
-    if !outside {
-        connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

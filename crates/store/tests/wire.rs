@@ -70,8 +70,8 @@ async fn a_begin_that_is_cut_or_whose_answer_is_cut_costs_no_lease() {
 async fn a_settlement_that_is_cut_at_any_byte_of_its_answers_is_done_once() {
     let seed = seed();
     let mut rng = StdRng::seed_from_u64(seed);
-    // a settlement's answers have some hundred bytes, those to a new connection as many again; a few cuts come too late
-    let places: Vec<u64> = (0..CUTS).map(|_| rng.random_range(0..600)).collect();
+    // a settlement's answers have some two hundred bytes, those to a new connection more; a few cuts come too late
+    let places: Vec<u64> = (0..CUTS).map(|_| rng.random_range(0..300)).collect();
     let cuts = each_is_settled_once(|n| Fault::CutAfter(Way::ToClient, places[n])).await;
     assert!(cuts > CUTS / 3, "{cuts}");
 }

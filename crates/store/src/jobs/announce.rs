@@ -4,7 +4,7 @@
 //! retrieves before polls, no more retrieves than an org may have open, no more jobs than it may have running. It only marks `announced_at`; whoever
 //! calls it publishes, and unmarks what was not confirmed.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use domain::{Class, JobId, OrgId};
 use nightshift_domain as domain;
@@ -56,6 +56,14 @@ pub enum Told {
     Before,
 }
 
+/// For the sweep.
+const OF_ALL: &str = include_str!("announceable.sql");
+/// What the sweep's statement says of orgs.
+const ANY_ORG: &str = "($1::uuid IS NULL OR org_id = $1)";
+/// The same of one org, as a text of its own: the plan that the server keeps of it goes by the org. One plan for both
+/// would go through what is due of all orgs, and planning anew for each settlement costs more than all else it does.
+static OF_ORG: LazyLock<String> = LazyLock::new(|| OF_ALL.replace(ANY_ORG, "org_id = $1"));
+
 impl Jobs<'_> {
     /// Marks what should be announced, of all orgs (`None`: the sweep) or of one that was just settled.
     pub async fn mark_announceable(
@@ -63,7 +71,8 @@ impl Jobs<'_> {
         org: Option<OrgId>,
         limits: &AnnounceLimits,
     ) -> Result<Vec<DueJob>, StoreError> {
-        let rows = sqlx::query(include_str!("announceable.sql"))
+        let sql = if org.is_some() { OF_ORG.as_str() } else { OF_ALL };
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(org.map(OrgId::uuid))
             .bind(limits.reannounce.as_secs_f64())
             .bind(i64::from(limits.per_class))
@@ -109,5 +118,16 @@ impl Jobs<'_> {
         .await
         .map_err(at("jobs.unmark"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_one_org_differs_from_what_the_sweep_asks_by_the_org_alone() {
+        assert_eq!(OF_ALL.matches(ANY_ORG).count(), 1);
+        assert!(OF_ORG.contains("AND org_id = $1\n"));
     }
 }

@@ -2,6 +2,7 @@
 
 use domain::{JobId, NewJob, OrgId, SyncId};
 use nightshift_domain as domain;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -23,18 +24,8 @@ pub(crate) async fn insert(
     traceparent: Option<&str>,
     job: &NewJob,
 ) -> Result<Due, StoreError> {
-    let size = job.payload.to_string().len();
-    if size > PAYLOAD_BYTES_MAX {
-        let reason = format!(
-            "the payload of a {} job has {size} bytes, at most {PAYLOAD_BYTES_MAX} fit",
-            job.kind
-        );
-        return Err(StoreError::Refused {
-            thing: "a job",
-            reason,
-        });
-    }
-    let id = job.id.unwrap_or_else(|| JobId::from_uuid(Uuid::now_v7()));
+    small(job)?;
+    let id = id(job);
     let due: bool = sqlx::query_scalar(
         "-- jobs.insert
         INSERT INTO job (org_id, id, sync_id, kind, class, lane, payload, state, not_before, deaths, created_at, traceparent)
@@ -55,4 +46,35 @@ pub(crate) async fn insert(
     .await
     .map_err(at("jobs.insert"))?;
     Ok(if due { Due::Now } else { Due::Later })
+}
+
+/// The jobs as a document for a statement that inserts them among other things.
+pub(super) fn rows<'a>(jobs: impl IntoIterator<Item = &'a NewJob>) -> Result<Value, StoreError> {
+    let row = |job: &NewJob| {
+        small(job)?;
+        Ok(json!({
+            "id": id(job), "kind": job.kind.as_str(), "class": job.class.as_str(), "lane": job.lane.as_str(),
+            "payload": job.payload, "not_before": job.not_before.map(|at| at.to_string()),
+        }))
+    };
+    jobs.into_iter().map(row).collect()
+}
+
+fn id(job: &NewJob) -> JobId {
+    job.id.unwrap_or_else(|| JobId::from_uuid(Uuid::now_v7()))
+}
+
+fn small(job: &NewJob) -> Result<(), StoreError> {
+    let size = job.payload.to_string().len();
+    if size <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    let reason = format!(
+        "the payload of a {} job has {size} bytes, at most {PAYLOAD_BYTES_MAX} fit",
+        job.kind
+    );
+    Err(StoreError::Refused {
+        thing: "a job",
+        reason,
+    })
 }

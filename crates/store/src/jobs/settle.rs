@@ -5,16 +5,18 @@
 
 use std::time::Duration;
 
-use domain::{NewJob, SyncState};
+use domain::SyncState;
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
-use super::{Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail, insert};
+use super::{
+    Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail,
+    take::{Left, take},
+};
 use crate::{
     error::{StoreError, at},
-    ledger,
-    row::{Stamp, word},
-    staging, syncs,
+    row::word,
+    staging,
 };
 
 /// How often a settlement that met a deadlock or a lock time-out is tried again as a whole.
@@ -23,15 +25,6 @@ const TRIES: u32 = 5;
 /// Before each try at a database whose connection was lost, in milliseconds: one connection is replaced at once, a
 /// server needs some seconds to start anew.
 const BREATHS: [u64; 5] = [0, 50, 200, 1_000, 3_000];
-
-/// The job's row, as it was when it was settled.
-pub(super) struct JobLine {
-    pub kind: String,
-    pub attempts: i32,
-    pub deaths: i32,
-    pub waits: i32,
-    pub traceparent: Option<String>,
-}
 
 impl Jobs<'_> {
     /// Settles. `Err(LeaseLost)` when the fence no longer fits; nothing was written then.
@@ -60,27 +53,20 @@ impl Jobs<'_> {
         let mut tx = self.store.begin("jobs.settle").await?;
         let state = lock_sync(&mut tx, claim).await?;
         ::fail::fail_point!("settle-locked", |_| std::process::abort());
-        let ended = state.is_some_and(|state| !state.is_open());
-        let settling = if ended { &ENDED } else { &settlement.settling };
-        let line = take_row(&mut tx, claim, settling).await?;
+        let left = match state {
+            Some(state) if !state.is_open() => Left::Bill,
+            _ => Left::All,
+        };
+        let taken = take(&mut tx, claim, settlement, left).await?;
         ::fail::fail_point!("settle-taken", |_| std::process::abort());
-        ledger::book(&mut tx, claim.org, claim.sync, &line.kind, &settlement.bill).await?;
-        if ended {
+        if left == Left::Bill {
             tx.commit().await?;
             return Ok(Settled::SyncEnded);
         }
-        let due = write(&mut tx, claim, settling, &line).await?;
+        write(&mut tx, claim, &settlement.settling, &taken.kind).await?;
         ::fail::fail_point!("settle-written", |_| std::process::abort());
-        syncs::add_line(
-            &mut tx,
-            claim,
-            settling,
-            &line.kind,
-            [line.attempts, line.deaths, line.waits],
-        )
-        .await?;
         tx.commit().await?;
-        Ok(Settled::Written(due))
+        Ok(Settled::Written(taken.due))
     }
 
     /// After a commit whose answer was lost: was it done? `None` asks for another try.
@@ -121,13 +107,6 @@ impl Jobs<'_> {
     }
 }
 
-/// What is written for a job whose sync has ended: it goes, with nothing else.
-static ENDED: Settling = Settling::Done {
-    effects: Vec::new(),
-    next: Vec::new(),
-    last: None,
-};
-
 async fn lock_sync(c: &mut PgConnection, claim: &Claim) -> Result<Option<SyncState>, StoreError> {
     let Some(sync) = claim.sync else { return Ok(None) };
     let state: Option<String> =
@@ -143,109 +122,25 @@ async fn lock_sync(c: &mut PgConnection, claim: &Claim) -> Result<Option<SyncSta
     })
 }
 
-pub(super) const DELETE: &str = "-- jobs.settle_delete
-    DELETE FROM job WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-    RETURNING kind, attempts, deaths, waits, traceparent";
-pub(super) const DUE: &str = "-- jobs.settle_due
-    UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
-           not_before = coalesce($4, nightshift_now()), attempts = attempts + $5, waits = waits + $6,
-           waiting_for = $7, payload = coalesce($8, payload)
-     WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-    RETURNING kind, attempts, deaths, waits, traceparent";
-pub(super) const DEAD: &str = "-- jobs.settle_dead
-    UPDATE job SET state = 'dead', lease_until = NULL
-     WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-    RETURNING kind, attempts, deaths, waits, traceparent";
-
-/// Moves or deletes the row, under the fence.
-async fn take_row(c: &mut PgConnection, claim: &Claim, settling: &Settling) -> Result<JobLine, StoreError> {
-    let key = |sql| {
-        sqlx::query(sql)
-            .bind(claim.org.uuid())
-            .bind(claim.job.uuid())
-            .bind(claim.fence.0)
-    };
-    let due =
-        |until: Option<jiff::Timestamp>, attempts: i32, waits: i32, why: Option<&'static str>, payload| {
-            key(DUE)
-                .bind(until.map(Stamp))
-                .bind(attempts)
-                .bind(waits)
-                .bind(why)
-                .bind(payload)
-        };
-    let query = match settling {
-        Settling::Fail { .. } if claim.sync.is_none() => key(DEAD),
-        Settling::Done { .. } | Settling::Split { .. } | Settling::Again { .. } | Settling::Fail { .. } => {
-            key(DELETE)
-        }
-        Settling::Wait { until, why, payload } => {
-            due(Some(*until), 0, 1, Some(why.as_str()), payload.clone())
-        }
-        Settling::Retry { not_before, .. } => due(Some(*not_before), 1, 0, None, None),
-        Settling::Release => due(None, 0, 0, None, None),
-    };
-    let row = query
-        .fetch_optional(c)
-        .await
-        .map_err(at("jobs.settle"))?
-        .ok_or(StoreError::LeaseLost)?;
-    Ok(JobLine {
-        kind: row.get("kind"),
-        attempts: row.get("attempts"),
-        deaths: row.get("deaths"),
-        waits: row.get("waits"),
-        traceparent: row.get("traceparent"),
-    })
-}
-
+/// What the settlement changes besides, statement by statement.
 async fn write(
     c: &mut PgConnection,
     claim: &Claim,
     settling: &Settling,
-    line: &JobLine,
-) -> Result<Due, StoreError> {
+    step: &str,
+) -> Result<(), StoreError> {
     match settling {
-        Settling::Done { effects, next, last } => {
+        Settling::Done { effects, .. } => {
             for effect in effects {
-                effects::apply(c, claim, &line.kind, effect).await?;
+                effects::apply(c, claim, step, effect).await?;
             }
-            let mut due = insert_all(c, claim, 0, line, next).await?;
-            if let Some(last) = last.as_ref().filter(|_| next.is_empty())
-                && none_left(c, claim).await?
-            {
-                due = insert_all(c, claim, 0, line, std::slice::from_ref(last)).await?;
-            }
-            Ok(due)
+            Ok(())
         }
-        Settling::Split { halves } => {
-            remove_staged(c, claim).await?;
-            insert_all(c, claim, 0, line, halves).await
+        Settling::Split { .. } | Settling::Again { .. } | Settling::Retry { .. } | Settling::Release => {
+            remove_staged(c, claim).await
         }
-        Settling::Again { from } => {
-            remove_staged(c, claim).await?;
-            insert_all(
-                c,
-                claim,
-                line.deaths.unsigned_abs(),
-                line,
-                std::slice::from_ref(from),
-            )
-            .await
-        }
-        Settling::Fail { failure } => {
-            fail::fail_sync(c, claim.org, claim.sync, failure).await?;
-            Ok(Due::Later)
-        }
-        Settling::Retry { .. } => {
-            remove_staged(c, claim).await?;
-            Ok(Due::Later)
-        }
-        Settling::Release => {
-            remove_staged(c, claim).await?;
-            Ok(Due::Now)
-        }
-        Settling::Wait { .. } => Ok(Due::Later),
+        Settling::Fail { failure } => fail::fail_sync(c, claim.org, claim.sync, failure).await,
+        Settling::Wait { .. } => Ok(()),
     }
 }
 
@@ -256,33 +151,4 @@ async fn remove_staged(c: &mut PgConnection, claim: &Claim) -> Result<(), StoreE
             .map(drop),
         None => Ok(()),
     }
-}
-
-async fn insert_all(
-    c: &mut PgConnection,
-    claim: &Claim,
-    deaths: u32,
-    line: &JobLine,
-    jobs: &[NewJob],
-) -> Result<Due, StoreError> {
-    let mut due = Due::Later;
-    for job in jobs {
-        let inserted = insert(c, claim.org, claim.sync, deaths, line.traceparent.as_deref(), job).await?;
-        if inserted == Due::Now {
-            due = Due::Now;
-        }
-    }
-    Ok(due)
-}
-
-async fn none_left(c: &mut PgConnection, claim: &Claim) -> Result<bool, StoreError> {
-    let Some(sync) = claim.sync else { return Ok(false) };
-    sqlx::query_scalar(
-        "-- jobs.none_left\nSELECT NOT EXISTS (SELECT FROM job WHERE org_id = $1 AND sync_id = $2)",
-    )
-    .bind(claim.org.uuid())
-    .bind(sync.uuid())
-    .fetch_one(c)
-    .await
-    .map_err(at("jobs.none_left"))
 }

@@ -16,7 +16,13 @@ impl Figures {
     }
 
     pub fn median(&self) -> f64 {
-        self.0[self.0.len() / 2]
+        self.quantile(0.5)
+    }
+
+    /// Below which such a part of them lies.
+    pub fn quantile(&self, part: f64) -> f64 {
+        let at = (self.0.len() as f64 * part) as usize;
+        self.0[at.min(self.0.len() - 1)]
     }
 }
 

@@ -1,0 +1,140 @@
+//! The statement by which a job's row goes or moves, under its fence, and everything is written that goes with it: the
+//! calls on the bill and in the ledger, the line of the timeline, the jobs that follow.
+//!
+//! One statement, because each more is a round trip while the sync's row is locked (measured: decisions/0007). All its
+//! parts read `mine`, the row that was taken: where the fence does not fit there is none, and nothing is written. The
+//! sync's row is locked by a statement before it, so that this one sees what others have settled.
+
+use serde_json::Value;
+use sqlx::{PgConnection, Row};
+
+use super::{Claim, Due, Settlement, Settling, bounded, insert::rows};
+use crate::{
+    error::{StoreError, at},
+    row::Stamp,
+};
+
+macro_rules! mine {
+    ($name:literal, $change:literal, $then:expr) => {
+        concat!(
+            "-- ",
+            $name,
+            "\nWITH mine AS (",
+            $change,
+            " WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
+            RETURNING sync_id, kind, attempts, deaths, waits, traceparent)",
+            include_str!("settle/written.sql"),
+            $then
+        )
+    };
+}
+
+/// The job ends; others may follow it.
+pub(super) const DELETE: &str = mine!(
+    "jobs.settle_delete",
+    "DELETE FROM job",
+    include_str!("settle/followed.sql")
+);
+/// The job is due again.
+pub(super) const DUE: &str = mine!(
+    "jobs.settle_due",
+    "UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
+            not_before = coalesce($8, nightshift_now()), attempts = attempts + $9, waits = waits + $10,
+            waiting_for = $11, payload = coalesce($12, payload)",
+    "SELECT kind, false AS due FROM mine"
+);
+/// The job is kept for a person.
+pub(super) const DEAD: &str = mine!(
+    "jobs.settle_dead",
+    "UPDATE job SET state = 'dead', lease_until = NULL",
+    "SELECT kind, false AS due FROM mine"
+);
+
+/// What the sync's end leaves of a settlement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Left {
+    /// All of it.
+    All,
+    /// The sync has ended: its calls are booked, and its job goes with nothing else.
+    Bill,
+}
+
+/// What was taken.
+pub(super) struct Taken {
+    /// The job's kind, for whom effects book calls.
+    pub kind: String,
+    /// Whether a job of the org is due at once.
+    pub due: Due,
+}
+
+/// Moves or deletes the row and writes what goes with it.
+pub(super) async fn take(
+    c: &mut PgConnection,
+    claim: &Claim,
+    settlement: &Settlement,
+    left: Left,
+) -> Result<Taken, StoreError> {
+    let settling = &settlement.settling;
+    let event = (left == Left::All).then(|| settling.name());
+    let kinds: Vec<&str> = settlement.bill.0.keys().map(String::as_str).collect();
+    let calls: Vec<i64> = settlement.bill.0.values().copied().collect();
+    let mine = |sql| {
+        sqlx::query(sql)
+            .bind(claim.org.uuid())
+            .bind(claim.job.uuid())
+            .bind(claim.fence.0)
+            .bind(event)
+            .bind(detail(settling))
+            .bind(&kinds)
+            .bind(&calls)
+    };
+    let ends = |next: Value, when: Follows| mine(DELETE).bind(next).bind(when == Follows::Last);
+    let due = |until: Option<jiff::Timestamp>, attempts: i32, waits: i32, why: Option<&'static str>| {
+        mine(DUE)
+            .bind(until.map(Stamp))
+            .bind(attempts)
+            .bind(waits)
+            .bind(why)
+    };
+    let none: Option<Value> = None;
+    let query = match settling {
+        _ if left == Left::Bill => ends(rows(&[])?, Follows::Always),
+        Settling::Done { next, last, .. } => match last {
+            Some(last) if next.is_empty() => ends(rows([last])?, Follows::Last),
+            _ => ends(rows(next)?, Follows::Always),
+        },
+        Settling::Split { halves } => ends(rows(halves)?, Follows::Always),
+        Settling::Again { from } => ends(rows([from])?, Follows::Always),
+        Settling::Fail { .. } if claim.sync.is_none() => mine(DEAD),
+        Settling::Fail { .. } => ends(rows(&[])?, Follows::Always),
+        Settling::Wait { until, why, payload } => due(Some(*until), 0, 1, Some(why.as_str())).bind(payload),
+        Settling::Retry { not_before, .. } => due(Some(*not_before), 1, 0, None).bind(none),
+        Settling::Release => due(None, 0, 0, None).bind(none),
+    };
+    let row = query.fetch_optional(c).await.map_err(at("jobs.settle"))?;
+    let row = row.ok_or(StoreError::LeaseLost)?;
+    let at_once = row.get::<bool, _>("due") || *settling == Settling::Release;
+    Ok(Taken {
+        kind: row.get("kind"),
+        due: if at_once { Due::Now } else { Due::Later },
+    })
+}
+
+/// When a job follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Follows {
+    Always,
+    /// Once no other job of the sync is left.
+    Last,
+}
+
+/// What the timeline says beside the event.
+fn detail(settling: &Settling) -> Option<String> {
+    let detail = match settling {
+        Settling::Wait { why, .. } => why.as_str().to_owned(),
+        Settling::Retry { error, .. } => format!("{}: {}", error.code, error.message),
+        Settling::Fail { failure } => format!("{}: {}", failure.code, failure.message),
+        _ => return None,
+    };
+    Some(bounded(&detail))
+}

@@ -13,6 +13,7 @@ mod doctor;
 mod hands;
 mod harness;
 mod held;
+mod hostile;
 mod kills;
 mod ledger;
 mod logins;

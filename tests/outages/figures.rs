@@ -151,11 +151,11 @@ pub async fn the_database_is_away() {
     let calls = [Call::Describe, Call::List, Call::Retrieve, Call::Poll];
     watched.fleet.simulator.fault("after", slow.on(&calls)).unwrap();
     watched.fleet.json(&["sync", "after", "--json"]).await;
-    let seconds = if soaks() { 300 } else { 14 };
+    let seconds = if soaks() { 300 } else { 18 };
     let gone = away("postgres", seconds);
     let seen = async {
         let nobody = async || watched.ready().await == 0;
-        until("nobody is ready", Duration::from_secs(seconds), nobody).await
+        until("nobody is ready", Duration::from_secs(seconds + 10), nobody).await
     };
     let ((), unready) = tokio::join!(gone, seen);
     let settled = "SELECT count(*) FROM timeline";

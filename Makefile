@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deps-up deps-down bench bench-jobs chaos fuzz real-org simulator-conformance manifests-check
+.PHONY: help demo test lint fmt deps-up deps-down bench bench-jobs chaos soak fuzz real-org simulator-conformance manifests-check
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' Makefile | expand -t 30
@@ -43,6 +43,13 @@ chaos: ## A bad night: everything breaks at random for MINUTES (10), from SEED (
 	@tests/deps/install postgresql rabbitmq faketime
 	NIGHTSHIFT_CHAOS_MINUTES=$(or $(MINUTES),10) NIGHTSHIFT_CHAOS_SEED=$(SEED) \
 		tests/deps/with chaos cargo test --workspace --locked --test chaos -- --nocapture
+
+soak: ## What takes too long for `make test`: 10,000 drawn lives of jobs, 100 stops past a lease, outages at their full length, the previous commit's processes beside these (COMMIT=HEAD~1)
+	@tests/deps/install postgresql rabbitmq pika faketime schema
+	NIGHTSHIFT_HISTORIES=10000 tests/deps/with soak cargo test --workspace --locked --test histories -- --nocapture
+	NIGHTSHIFT_STOPS=100 NIGHTSHIFT_SOAK=1 tests/deps/with soak cargo test --workspace --locked --test fleet -- --nocapture stops deaths
+	NIGHTSHIFT_SOAK=1 tests/deps/with soak cargo test --workspace --locked --test outages -- --nocapture
+	tests/upgrade/run $(COMMIT)
 
 fuzz: ## Runs each fuzzer for SECONDS (600), from the corpus in tests/fuzz (ARGS='zip metadata' chooses); needs a C++ compiler
 	tests/fuzz/run "$(or $(SECONDS),600)" $(ARGS)

@@ -115,15 +115,20 @@ async fn a_deleted_field_is_seen_though_its_objects_date_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_failed_after_every_batch_but_one_leaves_no_trace_in_the_next() {
+async fn a_failed_sync_leaves_the_last_good_revision_untouched() {
     let fleet = Fleet::running(&[("SYNC__BATCH_FILES", "10"), ("JOBS__MAX_ATTEMPTS", "1")]).await;
-    let one = || small_org().join("night-1");
-    fleet.connect(OrgSpec::from_folder("twin", one(), None)).await;
+    let nights = || (small_org().join("night-1"), Some(small_org().join("night-2")));
+    for org in ["twin", "small"] {
+        let (one, two) = nights();
+        fleet.connect(OrgSpec::from_folder(org, one, two)).await;
+        assert_eq!(fleet.sync(org).await["state"], "succeeded");
+        fleet.simulator.next_night(org).unwrap();
+    }
+    let first = fleet.export("small").await;
     let twin = fleet.sync("twin").await;
     let batches = twin["api_calls"]["retrieve"].as_u64().unwrap();
     assert!(batches > 3, "{twin}");
 
-    fleet.connect(OrgSpec::from_folder("small", one(), None)).await;
     let last_zip = Fault {
         after: u32::try_from(batches - 1).unwrap(),
         ..Fault::new(FaultKind::TruncatedZip)
@@ -136,8 +141,16 @@ async fn a_sync_that_failed_after_every_batch_but_one_leaves_no_trace_in_the_nex
         "{failed}"
     );
     assert_eq!(failed["revision"], json!(null));
+    let shown = fleet.json(&["org", "show", "small", "--json"]).await;
+    assert_eq!(shown["revision"], 1, "{shown}");
+    assert!(
+        fleet.export("small").await == first,
+        "the last good revision differs"
+    );
+
+    // nor does the next one find anything of it
     fleet.simulator.clear_faults("small", None).unwrap();
-    assert_eq!(fleet.sync("small").await["state"], "succeeded");
+    assert_eq!(fleet.sync("small").await["revision"], 2);
     let (small, twin) = (fleet.export("small").await, fleet.export("twin").await);
     assert_eq!(contents(&small), contents(&twin));
 }

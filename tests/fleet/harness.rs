@@ -76,7 +76,11 @@ impl Fleet {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nightshift"));
+        self.command_of(env!("CARGO_BIN_EXE_nightshift"), arguments)
+    }
+
+    fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -96,12 +100,22 @@ impl Fleet {
 
     /// Starts a command that goes on by itself, with some variables more; its log is called as its first word.
     pub fn begin(&mut self, arguments: &[&str], variables: &[(&str, &str)]) -> usize {
+        let command = self.command(arguments);
+        self.goes_on(command, arguments[0], variables)
+    }
+
+    /// The same of another build of the program.
+    pub fn start_of(&mut self, program: &str, role: &str) -> usize {
+        let command = self.command_of(program, &[role]);
+        self.goes_on(command, role, &[])
+    }
+
+    fn goes_on(&mut self, mut command: Command, name: &str, variables: &[(&str, &str)]) -> usize {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.log(arguments[0]))
+            .open(self.log(name))
             .unwrap();
-        let mut command = self.command(arguments);
         command
             .envs(variables.iter().copied())
             .stdout(log.try_clone().unwrap())

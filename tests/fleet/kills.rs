@@ -1,43 +1,11 @@
-//! Processes that stand still, or are told to stop, at a bad moment: the dictionary is that of an org whose night was quiet.
-//! Those that die are the subject of `crash_points`.
+//! Processes that are told to stop at a bad moment. Those that stand still are the subject of `stops`, those that die that
+//! of `crash_points` and `deaths`.
 
 use std::time::Duration;
 
 use nightshift_simulator::OrgSpec;
 
-use crate::harness::{Fleet, contents, small_org};
-
-/// Batches are so small that the org's profile comes in parts: each step there is has its turn.
-const SHORT_LEASE: [(&str, &str); 3] = [
-    ("JOBS__LEASE_SECONDS", "1"),
-    ("JOBS__MAX_DEATHS", "9"),
-    ("SYNC__BATCH_FILES", "30"),
-];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_stands_still_past_its_lease_writes_nothing_stale() {
-    let mut fleet = Fleet::new(&SHORT_LEASE).await;
-    for role in ["scheduler", "worker", "worker"] {
-        fleet.start(role, &[]);
-    }
-    let night = || small_org().join("night-1");
-    fleet.connect(OrgSpec::from_folder("quiet", night(), None)).await;
-    assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
-    let quiet = contents(&fleet.export("quiet").await);
-    for n in 0..5 {
-        let org = format!("org-{n}");
-        fleet.connect(OrgSpec::from_folder(&org, night(), None)).await;
-        assert!(fleet.run(&["sync", &org, "--json"]).await.status.success());
-        tokio::time::sleep(Duration::from_millis(60 + 90 * n)).await;
-        fleet.signal(1, "STOP").await;
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
-        fleet.signal(1, "CONT").await;
-        let sync = fleet.sync(&org).await;
-        assert_eq!(sync["state"], "succeeded", "{sync}");
-        assert_eq!(contents(&fleet.export(&org).await), quiet);
-    }
-    fleet.database.history_holds().await;
-}
+use crate::harness::{Fleet, small_org};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_ends_well_and_another_goes_on() {

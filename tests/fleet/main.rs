@@ -6,23 +6,41 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod cases;
 mod changes;
 mod collector;
 mod crash_points;
+mod deaths;
 mod doctor;
 mod hands;
 mod harness;
 mod held;
+mod hostile;
 mod kills;
 mod ledger;
 mod logins;
 mod needles;
 mod nights;
 mod polite;
+mod readers;
 mod reports;
 mod requests;
 mod restored;
 mod retries;
+mod scaling;
 mod secrets;
+mod stops;
 mod traces;
+mod upgrade;
 mod wrongs;
+
+/// A number by which a long run asks for more, or what is usual.
+#[expect(clippy::disallowed_methods, reason = "make soak asks for more by variables")]
+fn given(name: &str, usual: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return usual;
+    }
+    text.parse()
+        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+}

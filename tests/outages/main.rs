@@ -1,13 +1,16 @@
-//! The broker and the database restarted in the middle of twenty syncs, and a broker without memory. A target of its own, because the servers are
-//! shared: `cargo test` runs targets one after the other.
+//! The broker and the database restarted in the middle of twenty syncs, away for a while, wiped, without memory. A target
+//! of its own, because the servers are shared: `cargo test` runs targets one after the other.
 #![allow(
     clippy::unwrap_used,
     reason = "a test ends where something is not as it should be"
 )]
+#![allow(clippy::print_stdout, reason = "the figures are what it is run for")]
 
 #[path = "../fleet/harness.rs"]
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
+
+mod figures;
 
 use std::{path::Path, time::Duration};
 
@@ -21,18 +24,37 @@ use uuid::Uuid;
 
 const SYNCS: usize = 20;
 const SOON: Duration = Duration::from_secs(30);
+/// The servers are one test's at a time.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Messages of the memory alarm, and how long it is on in a long run, in which they are consumed one after the other.
+const MESSAGES: usize = 10;
+const LONG_ALARM: Duration = Duration::from_secs(60);
 
-async fn deps(script: &str, what: &str) {
+/// A number by which a long run asks for more, or what is usual.
+#[expect(clippy::disallowed_methods, reason = "make soak asks for more by variables")]
+fn given(name: &str, usual: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return usual;
+    }
+    text.parse()
+        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+}
+
+async fn deps(script: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/deps/{script}"));
-    let run = tokio::process::Command::new(script)
-        .args([what, &variable("NIGHTSHIFT_TEST_DEPS")])
-        .output();
+    let run = tokio::process::Command::new(script).args(arguments).output();
     let output = run.await.unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The name of the private servers.
+fn set() -> String {
+    variable("NIGHTSHIFT_TEST_DEPS")
 }
 
 /// Twenty syncs, the restart once the first have begun, and all of them end as if nothing had been.
@@ -53,7 +75,7 @@ async fn survives_a_restart_of(server: &str) {
         if n == SYNCS - 4 {
             let open = "SELECT count(*) FROM sync WHERE state IN ('queued', 'running')";
             assert!(fleet.database.count(open).await > 0, "the restart comes too late");
-            deps("restart", server).await;
+            deps("restart", &[server, &set()]).await;
         }
     }
     for n in 0..SYNCS {
@@ -67,9 +89,19 @@ async fn survives_a_restart_of(server: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outages_of_the_broker_and_of_the_database_lose_nothing() {
+    let _turn = TURN.lock().await;
     survives_a_restart_of("rabbitmq").await;
     survives_a_restart_of("postgres").await;
     goes_on_consuming_under_a_memory_alarm().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_each_outage_work_goes_on_by_itself() {
+    let _turn = TURN.lock().await;
+    figures::the_broker_is_away().await;
+    figures::the_database_is_away().await;
+    figures::the_broker_is_wiped_with_many_due_rows().await;
+    figures::workers_end_when_they_are_told().await;
 }
 
 /// While the broker takes no messages the ones that it has are consumed and answered; afterwards it takes them again.
@@ -79,27 +111,30 @@ async fn goes_on_consuming_under_a_memory_alarm() {
         prefix: format!("t{}", Uuid::now_v7().simple()),
     };
     let queue = Amqp::start(&settings).unwrap();
-    let jobs: Vec<_> = (0..10).map(|_| job()).collect();
-    let all = [Announced::Confirmed; 10];
+    let jobs: Vec<_> = (0..MESSAGES).map(|_| job()).collect();
+    let all = [Announced::Confirmed; MESSAGES];
     let mut health = queue.health();
     health
         .wait_for(|health| *health == Health::Connected)
         .await
         .unwrap();
     assert_eq!(queue.announce(&jobs).await.unwrap(), all);
-    deps("alarm", "on").await;
+    deps("alarm", &["on", &set()]).await;
     // a blocked publisher learns it when it publishes
     assert!(matches!(queue.announce(&jobs).await, Err(QueueError::Timeout(_))));
     assert_eq!(*health.borrow_and_update(), Health::Blocked);
     let mut deliveries = queue.consume(Class::Poll, 2);
-    for _ in 0..10 {
+    for _ in 0..MESSAGES {
+        if given("NIGHTSHIFT_SOAK", 0) > 0 {
+            tokio::time::sleep(LONG_ALARM / MESSAGES as u32).await;
+        }
         let delivery = tokio::time::timeout(SOON, deliveries.next())
             .await
             .unwrap()
             .unwrap();
         delivery.ack.ack().await;
     }
-    deps("alarm", "off").await;
+    deps("alarm", &["off", &set()]).await;
     let unblocked = health.wait_for(|health| *health == Health::Connected);
     tokio::time::timeout(SOON, unblocked).await.unwrap().unwrap();
     assert_eq!(queue.announce(&jobs).await.unwrap(), all);

@@ -161,7 +161,8 @@ impl Ack {
         self.answer(Answer::Requeue).await;
     }
 
-    async fn answer(mut self, answer: Answer) {
+    /// Any of them: for a queue that stands before another one.
+    pub async fn answer(mut self, answer: Answer) {
         if let Some(give) = self.0.take() {
             give(answer).await;
         }

@@ -114,7 +114,7 @@ async fn whoever_runs_a_job_that_is_released_or_failed_by_hand_writes_nothing_mo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_released_is_announced_and_claimed_at_once_as_after_a_death() {
+async fn a_job_that_was_released_is_announced_and_claimed_at_once_as_after_a_death_b119() {
     let database = TestDb::fresh().await;
     let store = database.store().await;
     let (org, _) = sync(&store, 0).await;

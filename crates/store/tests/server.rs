@@ -9,7 +9,7 @@ use std::time::Duration;
 use nightshift_testkit::TestDb;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_somebody_has_forgotten_is_seen_with_its_age() {
+async fn a_transaction_that_somebody_has_forgotten_is_seen_with_its_age_b107() {
     let database = TestDb::fresh().await;
     let store = database.store().await;
     let mut forgotten = database.connect().await;

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_collector_that_is_away_delays_the_end_by_no_more_than_the_deadline() {
+    async fn a_collector_that_is_away_delays_the_end_by_no_more_than_the_deadline_b137() {
         let settings = TelemetrySettings {
             otlp_endpoint: "http://127.0.0.1:1".into(),
             ..TelemetrySettings::default()
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn spans_reach_the_collector_with_the_services_name() {
+    async fn spans_reach_the_collector_with_the_services_name_b137() {
         use axum::body::Bytes;
         use axum::extract::State;
         let got: Arc<Mutex<Vec<u8>>> = Arc::default();

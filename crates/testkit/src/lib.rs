@@ -4,6 +4,7 @@
 //! test that skips itself proves nothing.
 
 pub mod history;
+pub mod hostile;
 pub mod proxy;
 pub mod toys;
 

@@ -19,6 +19,9 @@ use crate::{
     row::{Day, Stamp, word},
 };
 
+/// How often a door that met a deadlock or a lock time-out is tried again as a whole.
+pub(crate) const TRIES: u32 = 5;
+
 /// How long a sync may wait in all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Patience {
@@ -65,7 +68,20 @@ pub enum AdmissionAnswer {
 
 impl Syncs<'_> {
     /// Starts a sync or joins the running one.
+    ///
+    /// A door locks the org's row before the sync's, a settlement the other way round: the one that PostgreSQL ends of
+    /// the two tries again.
     pub async fn admit(self, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
+        let mut tries = 0;
+        loop {
+            match self.admit_once(opening).await {
+                Err(StoreError::Busy { .. }) if tries < TRIES => tries += 1,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn admit_once(self, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
         let mut tx = self.store.begin("syncs.admit").await?;
         let answer = admit_in(&mut tx, opening).await?;
         tx.commit().await?;

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use nightshift_connections::Tokens;
 use nightshift_domain::{Class, ProcessId};
-use nightshift_jobs::{JobsSettings, Machine};
+use nightshift_jobs::{Alone, JobsSettings, Machine};
 use nightshift_queue::{InProcess, Queue};
 use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Salesforce};
 use nightshift_scheduler::{SchedulerParts, SlotClock};
@@ -73,6 +73,7 @@ fn machine(store: &Store, queue: Arc<dyn Queue>) -> Machine<SyncContext> {
         registry: nightshift_sync::registry(),
         context: Arc::new(context),
         settings: jobs(),
+        alone: Alone::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use futures::StreamExt;
 use nightshift_domain::{Class, Kind, Outcome, StepError};
-use nightshift_jobs::{JobsSettings, Machine, Ran, Registry, Step, StepCx, Sweeper};
+use nightshift_jobs::{Alone, JobsSettings, Machine, Ran, Registry, Step, StepCx, Sweeper};
 use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 use nightshift_testkit::{TestDb, toys::Toys, variable};
@@ -246,6 +246,7 @@ pub async fn the_broker_is_wiped_with_many_due_rows() {
             registry: Registry::new().with(Toy),
             context: Arc::new(()),
             settings: settings.clone(),
+            alone: Alone::default(),
         };
         fleet.spawn(works(machine, Arc::clone(&counts)));
     }

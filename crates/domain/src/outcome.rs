@@ -77,6 +77,8 @@ pub enum WaitReason {
     RetryBudget,
     /// What a sync may take of the org's daily requests is used up for now.
     DailyAllowance,
+    /// The job has died before, and another such one runs in the same process.
+    RunsAlone,
 }
 
 impl WaitReason {
@@ -92,6 +94,7 @@ impl WaitReason {
             Self::InstanceDown => "instance_down",
             Self::RetryBudget => "retry_budget",
             Self::DailyAllowance => "daily_allowance",
+            Self::RunsAlone => "runs_alone",
         }
     }
 
@@ -105,6 +108,7 @@ impl WaitReason {
             Self::Maintenance | Self::InstanceDown | Self::RetryBudget => FailureCode::SalesforceUnavailable,
             Self::LoginHours => FailureCode::LoginHours,
             Self::DailyAllowance => FailureCode::ApiAllowance,
+            Self::RunsAlone => FailureCode::WindowEnded,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! to `store`, how messages travel to `queue`, what a step does to its own crate.
 
 pub mod admit;
+mod alone;
 pub mod announce;
 pub mod backoff;
 pub mod cleanup;
@@ -19,6 +20,7 @@ pub mod step;
 pub mod sweep;
 
 pub use admit::{admit_request, admit_sync};
+pub use alone::Alone;
 pub use announce::announce;
 pub use cleanup::Cleaner;
 pub use error::JobsError;

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use domain::{Bill, FailureCode, Fence, Kind, OrgId, StepError, SyncId, Verdict};
+use domain::{Bill, FailureCode, Fence, Kind, OrgId, StepError, SyncId, Verdict, WaitReason};
 use nightshift_domain as domain;
 use nightshift_queue::{JobMessage, Queue};
 use nightshift_store::{
@@ -17,6 +17,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alone::{Alone, Entry},
     announce::announce,
     decide::{JobFacts, decide, poison},
     error::JobsError,
@@ -37,6 +38,8 @@ pub struct Machine<C> {
     pub context: Arc<C>,
     /// The numbers.
     pub settings: JobsSettings,
+    /// Where jobs that have died before run, one at a time.
+    pub alone: Alone,
 }
 
 /// What became of one delivery.
@@ -104,8 +107,10 @@ impl<C: Send + Sync + 'static> Machine<C> {
             events::death(org, job, &kind, claimed.deaths);
         }
         let (sync, spent) = (claimed.sync, Spent::default());
+        let place = self.alone.enter(claimed.deaths);
         let settling = match self.before_running(&claimed) {
             Some(settling) => settling,
+            None if matches!(place, Entry::Taken) => self.look_again(&claimed),
             None => match self.run_step(&claimed, &spent, stop).await? {
                 Ended::Answered(answer) => self.decide(*answer, &claimed, started),
                 Ended::Stopped => Settling::Release,
@@ -144,6 +149,17 @@ impl<C: Send + Sync + 'static> Machine<C> {
     async fn book(&self, org: OrgId, sync: Option<SyncId>, kind: &Kind, bill: &Bill) {
         if let Err(error) = self.store.ledger().book(org, sync, kind, bill).await {
             tracing::warn!(org.id = %org, job.step = kind.as_str(), %error, "the calls of a lost {kind} are not in the ledger");
+        }
+    }
+
+    /// A job that has died before finds another such one at work in this process. It waits without holding its lease: in
+    /// hand it would die with the other.
+    fn look_again(&self, claimed: &Claimed) -> Settling {
+        let pause = self.settings.lease() / 30;
+        Settling::Wait {
+            until: claimed.now.checked_add(pause).unwrap_or(claimed.now),
+            why: WaitReason::RunsAlone,
+            payload: None,
         }
     }
 

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nightshift_domain::{Class, FailureCode, JobId, Kind, NewJob, Outcome, StepError, Verdict};
 use nightshift_jobs::{
-    JobsSettings, Machine, Ran, Registry, Step, StepCx, Sweeper,
+    Alone, JobsSettings, Machine, Ran, Registry, Step, StepCx, Sweeper,
     consume::{ConsumeSettings, consume},
 };
 use nightshift_queue::{JobMessage, Queue};
@@ -84,6 +84,7 @@ impl Bench {
                 max_deaths: 100,
                 ..JobsSettings::default()
             },
+            alone: Alone::default(),
         };
         Self {
             toys,

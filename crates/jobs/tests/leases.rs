@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nightshift_domain::{Class, FailureCode, JobId, Kind, NewJob, Outcome, StepError, Verdict};
-use nightshift_jobs::{JobsSettings, Machine, Ran, Registry, Step, StepCx};
+use nightshift_jobs::{Alone, JobsSettings, Machine, Ran, Registry, Step, StepCx};
 use nightshift_queue::{InProcess, JobMessage};
 use nightshift_testkit::toys::Toys;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,7 @@ impl Bench {
             registry: Registry::new().with(Toy::<600>).with(Toy::<1>),
             context: Arc::new(()),
             settings,
+            alone: Alone::default(),
         };
         let job = toys.jobs().await[0].id;
         Self {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use nightshift_connections::Tokens;
-use nightshift_jobs::Machine;
+use nightshift_jobs::{Alone, Machine};
 use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
 use nightshift_salesforce::{HostPolicy, Http, HttpSettings, Proxy, Salesforce, SalesforceError};
 use nightshift_store::{Keyring, Store, StoreError, StoreSettings};
@@ -179,6 +179,7 @@ pub fn machine(
         registry: nightshift_sync::registry(),
         context: Arc::new(context),
         settings: settings.jobs.clone(),
+        alone: Alone::default(),
     }))
 }
 

@@ -110,6 +110,7 @@ impl Syncs<'_> {
             WaitReason::InstanceDown,
             WaitReason::RetryBudget,
             WaitReason::DailyAllowance,
+            WaitReason::RunsAlone,
         ]
         .map(WaitReason::as_str);
         let row = sqlx::query(

@@ -9,7 +9,7 @@ use std::{
 use futures::{future::BoxFuture, stream::BoxStream};
 use nightshift_domain::{Class, Kind, OrgId, Outcome, StepError};
 use nightshift_jobs::{
-    JobsSettings, Machine, Registry, Step, StepCx, announce,
+    Alone, JobsSettings, Machine, Registry, Step, StepCx, announce,
     consume::{ConsumeSettings, consume},
 };
 use nightshift_queue::{
@@ -122,6 +122,7 @@ async fn round(site: &Site, pool: &PgPool, watched: &Arc<Watched>) -> Vec<f64> {
         registry: Registry::new().with(Arrive),
         context: Arc::clone(&context),
         settings: JobsSettings::default(),
+        alone: Alone::default(),
     });
     let stop = CancellationToken::new();
     let settings = ConsumeSettings {

@@ -10,7 +10,7 @@ use std::{
 
 use nightshift_domain::{Class, Kind, NewJob, Outcome, StepError};
 use nightshift_jobs::{
-    JobsSettings, Machine, Registry, Step, StepCx, Sweeper,
+    Alone, JobsSettings, Machine, Registry, Step, StepCx, Sweeper,
     consume::{ConsumeSettings, consume},
 };
 use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
@@ -90,6 +90,7 @@ impl Ours {
             registry: Registry::new().with(Link),
             context: Done::default(),
             settings: JobsSettings::default(),
+            alone: Alone::default(),
         };
         Self {
             machine: Arc::new(machine),

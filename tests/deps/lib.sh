@@ -229,7 +229,7 @@ postgres_start() {
 
 # A killed postmaster that nobody has waited for yet still has its pid, which the next one would take for a life.
 postgres_stop() {
-    end_all_in "$deps_dir/pg" 20 "${1:-INT}" && rm -f "$deps_dir/pg/data/postmaster.pid"
+    end_all_in "$deps_dir/pg" 20 "${1:-INT}" && rm -f "$deps_dir/pg/data/postmaster.pid" "$deps_dir"/pg/.s.PGSQL.*
 }
 
 # The node's whole environment: what is not named here would be read from the machine's own node.

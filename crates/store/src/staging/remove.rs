@@ -88,6 +88,9 @@ pub(super) async fn sweep_staged(c: &mut PgConnection, limit: i64) -> Result<boo
          WHERE NOT EXISTS (SELECT FROM sync s
                             WHERE s.org_id = g.org_id AND s.id = g.sync_id
                               AND s.state IN ('queued', 'running', 'held'))
+           -- one row stands for its sync: two who clean never take the same one
+           AND NOT EXISTS (SELECT FROM staging e
+                            WHERE e.org_id = g.org_id AND e.sync_id = g.sync_id AND e.job_id < g.job_id)
          ORDER BY g.touched_at LIMIT 1 FOR UPDATE OF g SKIP LOCKED",
     )
     .fetch_optional(&mut *c)

@@ -39,6 +39,9 @@ impl Door {
             Self::SameNightRetry => "same_night_retry",
         }
     }
+
+    /// Doors through which a sync comes that nobody asked for.
+    pub const BY_ITSELF: [Self; 2] = [Self::Slot, Self::SameNightRetry];
 }
 
 impl fmt::Display for Door {

@@ -2,7 +2,8 @@
 //!
 //! The day's requests are the org's, for its users and all its programs: a part of them is never touched, and what starts
 //! by itself takes no more than its share of a night. Who asks for a sync by hand has the day's, for a person wants it now
-//! and knows the org; what such syncs take is not held against the night. Pure; what an org said last and what the ledger adds to it is `store`'s knowledge.
+//! and knows the org; what such syncs take is not held against the night. Pure; what an org said last and what the ledger
+//! adds to it is `store`'s knowledge.
 
 use crate::{admission::Door, component::LeftOutReason, failure::FailureCode};
 
@@ -75,9 +76,10 @@ pub enum NightShare {
 impl NightShare {
     /// For a sync that came through this door; the night's own syncs have made so many calls.
     pub fn of(door: Door, taken: i64) -> Self {
-        match door {
-            Door::Slot | Door::SameNightRetry => Self::Taken(taken),
-            Door::Hand | Door::QueueMessage => Self::Unbounded,
+        if Door::BY_ITSELF.contains(&door) {
+            Self::Taken(taken)
+        } else {
+            Self::Unbounded
         }
     }
 }

@@ -93,9 +93,8 @@ pub struct DoctorArgs {
     /// Try the way to Salesforce too
     #[arg(long)]
     pub online: bool,
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// `ready`.

@@ -125,7 +125,7 @@ impl Instances<'_> {
         )
         .bind(org.uuid())
         .bind(sync.uuid())
-        .bind([Door::Slot, Door::SameNightRetry].map(Door::as_str))
+        .bind(Door::BY_ITSELF.map(Door::as_str))
         .fetch_one(&self.store.pool)
         .await
         .map_err(at("instances.standing"))?;

@@ -25,7 +25,7 @@ use crate::Store;
 
 pub use announce::{AnnounceLimits, DueJob, Told};
 pub use claim::{Claim, ClaimAnswer, Claimed};
-pub(crate) use fail::{bounded, fail_sync};
+pub(crate) use fail::{bounded, detail, fail_sync};
 pub use hands::Done;
 pub(crate) use insert::insert;
 pub use look::{ClassCount, JobRow, JobsFilter};

@@ -5,7 +5,7 @@
 
 use domain::{
     Door, Mode, NewJob, OrgId, SyncRequest, Traceparent,
-    schedule::{Firing, NightRun, Schedule},
+    schedule::{Firing, Missed, NightRun, Schedule},
 };
 use jiff::{Timestamp, civil::Date};
 use nightshift_domain as domain;
@@ -236,20 +236,13 @@ async fn carry_out(
     fired: &mut Fired,
 ) -> Result<(), StoreError> {
     match &decision.firing {
-        Firing::NotYet { next } => next_run(c, org, None, next).await,
+        Firing::NotYet { next } => look_next_at(c, org, None, next.slot).await,
         Firing::Missed { missed, next } => {
-            let last = missed.last().map(|missed| missed.run.night);
-            for missed in missed {
-                record_missed(&mut *c, org, &missed.run, UNSEEN).await?;
-                fired.missed += 1;
-            }
-            next_run(c, org, last, next).await
+            fired.missed += record_all(&mut *c, org, missed, UNSEEN).await?;
+            look_next_at(c, org, last_of(missed), next.slot).await
         }
         Firing::Fire { run, missed, next } => {
-            for missed in missed {
-                record_missed(&mut *c, org, &missed.run, UNSEEN).await?;
-                fired.missed += 1;
-            }
+            fired.missed += record_all(&mut *c, org, missed, UNSEEN).await?;
             if record(&mut *c, org, run.night, "run", decision.closes_at, None).await? == Recorded::New {
                 let request = SyncRequest {
                     org,
@@ -271,7 +264,7 @@ async fn carry_out(
                     AdmissionAnswer::Refused(_) => {}
                 }
             }
-            next_run(c, org, Some(run.night), next).await
+            look_next_at(c, org, Some(run.night), next.slot).await
         }
     }
 }
@@ -284,18 +277,32 @@ async fn put_off(
     decision: &FireDecision,
     fired: &mut Fired,
 ) -> Result<(), StoreError> {
-    let pause = pauses::that_stops_org(&mut *c, org).await?;
+    let pause = pauses::that_stops(&mut *c, org, None).await?;
     let reason = pause.as_deref().unwrap_or(UNSEEN);
     let (missed, until) = match &decision.firing {
         Firing::NotYet { next } => (&[][..], next.slot),
         Firing::Missed { missed, next } => (missed.as_slice(), next.slot),
         Firing::Fire { run, missed, .. } => (missed.as_slice(), run.closes),
     };
+    fired.missed_paused += record_all(&mut *c, org, missed, reason).await?;
+    look_next_at(c, org, last_of(missed), until).await
+}
+
+/// Records nights as missed; how many.
+async fn record_all(
+    c: &mut PgConnection,
+    org: OrgId,
+    missed: &[Missed],
+    reason: &str,
+) -> Result<u64, StoreError> {
     for missed in missed {
         record_missed(&mut *c, org, &missed.run, reason).await?;
-        fired.missed_paused += 1;
     }
-    look_next_at(c, org, missed.last().map(|missed| missed.run.night), until).await
+    Ok(missed.len() as u64)
+}
+
+fn last_of(missed: &[Missed]) -> Option<Date> {
+    missed.last().map(|missed| missed.run.night)
 }
 
 #[derive(PartialEq, Eq)]
@@ -369,15 +376,6 @@ async fn join_night(
     .await
     .map_err(at("nights.join"))?;
     Ok(())
-}
-
-async fn next_run(
-    c: &mut PgConnection,
-    org: OrgId,
-    last_night: Option<Date>,
-    next: &NightRun,
-) -> Result<(), StoreError> {
-    look_next_at(c, org, last_night, next.slot).await
 }
 
 async fn look_next_at(

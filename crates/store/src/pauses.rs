@@ -167,53 +167,26 @@ impl Pauses<'_> {
     }
 }
 
-/// Under which pause an org's slots do not fire, in words; `None` when they do.
-pub(crate) async fn that_stops_org(c: &mut PgConnection, org: OrgId) -> Result<Option<String>, StoreError> {
-    words(
-        c,
-        "-- pauses.that_stops_org
-        SELECT concat(kind, ' ', coalesce(nullif(pause.name, ''), org.name), ' was paused by ', person, ': ', reason)
-          FROM org JOIN pause ON pause.kind = 'org' AND pause.org_id = org.id
-               OR pause.kind = 'instance' AND pause.name = instance_of(org.instance_name, org.instance_url)
-         WHERE org.id = $1 AND $2::uuid IS NULL ORDER BY since LIMIT 1",
-        org,
-        None,
-    )
-    .await
-}
-
-/// Under which pause a sync's jobs wait, in words; `None` when they do not.
-pub(crate) async fn that_stops_sync(
+/// Under which pause an org's slots do not fire, or a sync's jobs wait, in words; `None` when they do not.
+pub(crate) async fn that_stops(
     c: &mut PgConnection,
-    org: OrgId,
-    sync: SyncId,
-) -> Result<Option<String>, StoreError> {
-    words(
-        c,
-        "-- pauses.that_stops_sync
-        SELECT concat(kind, ' ', coalesce(nullif(pause.name, ''), org.name), ' was paused by ', person, ': ', reason)
-          FROM org JOIN pause ON pause.kind = 'org' AND pause.org_id = org.id
-               OR pause.kind = 'instance' AND pause.name = instance_of(org.instance_name, org.instance_url)
-               OR pause.kind = 'class' AND pause.name IN (SELECT class FROM job WHERE job.org_id = $1 AND job.sync_id = $2)
-         WHERE org.id = $1 ORDER BY since LIMIT 1",
-        org,
-        Some(sync),
-    )
-    .await
-}
-
-async fn words(
-    c: &mut PgConnection,
-    sql: &'static str,
     org: OrgId,
     sync: Option<SyncId>,
 ) -> Result<Option<String>, StoreError> {
-    sqlx::query_scalar(sql)
-        .bind(org.uuid())
-        .bind(sync.map(SyncId::uuid))
-        .fetch_optional(c)
-        .await
-        .map_err(at("pauses.words"))
+    sqlx::query_scalar(
+        "-- pauses.that_stops
+        SELECT concat(kind, ' ', coalesce(nullif(pause.name, ''), org.name), ' was paused by ', person, ': ', reason)
+          FROM org JOIN pause ON pause.kind = 'org' AND pause.org_id = org.id
+               OR pause.kind = 'instance' AND pause.name = instance_of(org.instance_name, org.instance_url)
+               -- jobs alone are of a class
+               OR pause.kind = 'class' AND pause.name IN (SELECT class FROM job WHERE job.org_id = $1 AND job.sync_id = $2)
+         WHERE org.id = $1 ORDER BY since LIMIT 1",
+    )
+    .bind(org.uuid())
+    .bind(sync.map(SyncId::uuid))
+    .fetch_optional(c)
+    .await
+    .map_err(at("pauses.that_stops"))
 }
 
 async fn record(
@@ -237,24 +210,20 @@ async fn record(
 
 /// A slot that came under the pause was put off to its window's end; a scheduler that looks now puts it right.
 async fn look_again(c: &mut PgConnection, what: &Paused) -> Result<(), StoreError> {
-    let query = match what {
-        Paused::Class(_) => return Ok(()),
-        Paused::Org(_) => {
-            "-- orgs.look_again
-            UPDATE org SET next_run = nightshift_now() WHERE next_run > nightshift_now() AND id = $1 AND $2 = ''"
-        }
-        Paused::Instance(_) => {
-            "-- orgs.look_again
-            UPDATE org SET next_run = nightshift_now()
-             WHERE next_run > nightshift_now() AND $1::uuid IS NOT NULL AND instance_of(instance_name, instance_url) = $2"
-        }
-    };
-    sqlx::query(query)
-        .bind(org(what))
-        .bind(key(what))
-        .execute(c)
-        .await
-        .map_err(at("orgs.look_again"))?;
+    if matches!(what, Paused::Class(_)) {
+        return Ok(());
+    }
+    // of the two one names something: no org is nil, no instance has no name
+    sqlx::query(
+        "-- orgs.look_again
+        UPDATE org SET next_run = nightshift_now()
+         WHERE next_run > nightshift_now() AND (id = $1 OR instance_of(instance_name, instance_url) = $2)",
+    )
+    .bind(org(what))
+    .bind(key(what))
+    .execute(c)
+    .await
+    .map_err(at("orgs.look_again"))?;
     Ok(())
 }
 

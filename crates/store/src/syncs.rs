@@ -3,7 +3,7 @@
 mod admit;
 mod show;
 
-use domain::{FailureCode, Fence, OrgId, SyncId, WaitReason};
+use domain::{FailureCode, Fence, OrgId, SyncId, SyncState, WaitReason};
 use nightshift_domain as domain;
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -13,6 +13,7 @@ use crate::{
     error::{StoreError, at},
     jobs::{Failure, JobRow},
     outbox, pauses,
+    row::word,
 };
 
 pub(crate) use admit::new_trace;
@@ -32,6 +33,18 @@ impl Store {
     }
 }
 
+/// Locks a sync's row: whoever settles or ends something of a sync does so first. A sync that is gone has ended.
+pub(crate) async fn lock(c: &mut PgConnection, org: OrgId, sync: SyncId) -> Result<SyncState, StoreError> {
+    let state: Option<String> =
+        sqlx::query_scalar("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
+            .bind(org.uuid())
+            .bind(sync.uuid())
+            .fetch_optional(c)
+            .await
+            .map_err(at("syncs.lock"))?;
+    state.map_or(Ok(SyncState::Failed), |state| word("sync", "state", &state))
+}
+
 /// A line of the timeline for a job that a person failed.
 pub(crate) async fn add_failed(
     c: &mut PgConnection,
@@ -40,7 +53,6 @@ pub(crate) async fn add_failed(
     fence: Fence,
     failure: &Failure,
 ) -> Result<(), StoreError> {
-    let detail = format!("{}: {}", failure.code, failure.message);
     sqlx::query(
         "-- syncs.add_failed
         INSERT INTO timeline (org_id, sync_id, at, job_id, kind, event, fence, attempts, deaths, waits, detail)
@@ -54,7 +66,7 @@ pub(crate) async fn add_failed(
     .bind(job.attempts)
     .bind(job.deaths)
     .bind(job.waits)
-    .bind(crate::jobs::bounded(&detail))
+    .bind(crate::jobs::detail(failure.code, &failure.message))
     .execute(c)
     .await
     .map_err(at("syncs.add_failed"))?;
@@ -154,13 +166,8 @@ impl Syncs<'_> {
             let org = OrgId::from_uuid(row.get("org_id"));
             let sync = SyncId::from_uuid(row.get("id"));
             let mut tx = self.store.begin("syncs.end_impatient").await?;
-            sqlx::query("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
-                .bind(org.uuid())
-                .bind(sync.uuid())
-                .execute(&mut *tx)
-                .await
-                .map_err(at("syncs.lock"))?;
-            let pause = pauses::that_stops_sync(&mut tx, org, sync).await?;
+            lock(&mut tx, org, sync).await?;
+            let pause = pauses::that_stops(&mut tx, org, Some(sync)).await?;
             let failure = out_of_time(pause);
             crate::jobs::fail_sync(&mut tx, org, Some(sync), &failure).await?;
             tx.commit().await?;

@@ -36,7 +36,7 @@ pub async fn doctor(settings: &Settings, args: &DoctorArgs) -> Result<ExitCode, 
     if args.online {
         findings.extend(network::check(settings).await);
     }
-    if args.json {
+    if args.json.json {
         output::json(&finding::document(&findings));
     } else {
         finding::print(&findings);

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use nightshift_domain::{Class, Deed, Hand, JobFate, JobState, OfSync, Paused};
+use nightshift_domain::{Class, Deed, Hand, JobFate, JobState, Paused};
 use nightshift_queue::Queue;
 use nightshift_store::{
     Store,
@@ -41,7 +41,7 @@ pub async fn deed(settings: &Settings, deed: Deed, args: &DeedArgs) -> Result<Ex
         ..filter(&store, &args.which, JOBS_MAX).await?
     };
     let jobs = store.jobs().list(&filter).await?;
-    let (fit, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| fate(deed, job).is_some());
+    let (fit, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.fate(deed).is_some());
     if !args.hand.yes {
         foretell(deed, &fit, others.len(), args.json);
         return Ok(ExitCode::SUCCESS);
@@ -61,18 +61,9 @@ pub async fn deed(settings: &Settings, deed: Deed, args: &DeedArgs) -> Result<Ex
     })
 }
 
-fn fate(deed: Deed, job: &JobRow) -> Option<JobFate> {
-    let of = if job.sync.is_some() {
-        OfSync::Yes
-    } else {
-        OfSync::No
-    };
-    deed.to_job(job.state, of)
-}
-
 /// The dry run.
 fn foretell(deed: Deed, jobs: &[JobRow], others: usize, json: Json) {
-    let says = |job: &JobRow| fate(deed, job).map_or("", JobFate::says);
+    let says = |job: &JobRow| job.fate(deed).map_or("", JobFate::says);
     if json.json {
         let jobs: Vec<Value> = jobs
             .iter()

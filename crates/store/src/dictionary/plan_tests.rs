@@ -11,10 +11,8 @@ use super::switch::{DELETIONS, STATEMENTS};
 
 const MANY_ROWS: &str = "
     INSERT INTO staged_listed (org_id, sync_id, type, name, job_id, fence, ordinal, full_name, file_name)
-    SELECT gen_random_uuid(), gen_random_uuid(), 'CustomField', 'A' || n, gen_random_uuid(), 1, n, '', ''
-      FROM generate_series(1, 20000) n;
-    UPDATE staged_listed SET org_id = '00000000-0000-0000-0000-000000000000',
-                             sync_id = '00000000-0000-0000-0000-000000000000';
+    SELECT nil, nil, 'CustomField', 'A' || n, gen_random_uuid(), 1, n, '', ''
+      FROM generate_series(1, 20000) n, (SELECT '00000000-0000-0000-0000-000000000000'::uuid AS nil) one;
     INSERT INTO staged_component (org_id, sync_id, type, name, job_id, fence, ordinal, full_name, file_name, content_hash)
     SELECT org_id, sync_id, type, name, job_id, fence, ordinal, '', '', '' FROM staged_listed;
     INSERT INTO version (org_id, type, name, from_revision, full_name, file_name, content_hash, parent_type, parent_name)

@@ -198,6 +198,11 @@ pub(crate) async fn unfinished(
 }
 
 /// At most 4,000 characters, and no NUL, which PostgreSQL cannot store.
+/// What the timeline says of an error.
+pub(crate) fn detail(code: FailureCode, message: &str) -> String {
+    bounded(&format!("{code}: {message}"))
+}
+
 pub(crate) fn bounded(text: &str) -> String {
     text.chars().filter(|c| *c != '\0').take(4_000).collect()
 }

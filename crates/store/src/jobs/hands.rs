@@ -5,7 +5,7 @@
 //! follows goes the same way as after a dead worker, which is the way that knows what a cut step has left behind (a zip
 //! that Salesforce hands over once, say).
 
-use domain::{Deed, Fence, Hand, JobFate, OfSync, SyncId};
+use domain::{Deed, Fence, Hand, JobFate, SyncId};
 use nightshift_domain as domain;
 use sqlx::PgConnection;
 
@@ -13,7 +13,7 @@ use super::{Failure, JobRow, Jobs, fail};
 use crate::{
     error::{StoreError, at},
     hands::{Subject, keep},
-    staging,
+    staging, syncs,
 };
 
 /// What became of a deed.
@@ -30,18 +30,13 @@ pub enum Done {
 impl Jobs<'_> {
     /// Does a deed to a job as it was looked at: one that was claimed, settled or changed since then is left alone.
     pub async fn by_hand(self, deed: Deed, hand: &Hand, job: &JobRow) -> Result<Done, StoreError> {
-        let of = if job.sync.is_some() {
-            OfSync::Yes
-        } else {
-            OfSync::No
-        };
-        let Some(fate) = deed.to_job(job.state, of) else {
+        let Some(fate) = job.fate(deed) else {
             return Ok(Done::NoBusiness);
         };
         let mut tx = self.store.begin("jobs.by_hand").await?;
         // the order of locks is that of every settlement: the sync's row, the job's row, the rest
         if let Some(sync) = job.sync {
-            lock_sync(&mut tx, job, sync).await?;
+            syncs::lock(&mut tx, job.org, sync).await?;
         }
         if !still_so(&mut tx, job).await? {
             return Ok(Done::MovedOn);
@@ -64,16 +59,6 @@ impl Jobs<'_> {
         tx.commit().await?;
         Ok(Done::Yes(fate))
     }
-}
-
-async fn lock_sync(c: &mut PgConnection, job: &JobRow, sync: SyncId) -> Result<(), StoreError> {
-    sqlx::query("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
-        .bind(job.org.uuid())
-        .bind(sync.uuid())
-        .execute(c)
-        .await
-        .map_err(at("syncs.lock"))?;
-    Ok(())
 }
 
 /// Locks the job's row, if it stands as it was seen: each claim moves the fence, each settlement the rest.
@@ -129,7 +114,7 @@ async fn end_sync(c: &mut PgConnection, hand: &Hand, job: &JobRow, sync: SyncId)
         ]
         .into(),
     };
-    crate::syncs::add_failed(&mut *c, job, sync, Fence(job.fence), &failure).await?;
+    syncs::add_failed(&mut *c, job, sync, Fence(job.fence), &failure).await?;
     fail::fail_sync(c, job.org, Some(sync), &failure).await
 }
 

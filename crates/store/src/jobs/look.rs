@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Class, FailureCode, JobId, JobState, OrgId, SyncId};
+use domain::{Class, Deed, FailureCode, JobFate, JobId, JobState, OfSync, OrgId, SyncId};
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use sqlx::{Row, postgres::PgRow};
@@ -75,6 +75,18 @@ pub struct JobRow {
     pub paused: bool,
     /// What the step needs; holds no secret.
     pub payload: serde_json::Value,
+}
+
+impl JobRow {
+    /// What a deed would do to it, as it stands here; `None` where the deed has no business with it.
+    pub fn fate(&self, deed: Deed) -> Option<JobFate> {
+        let of = if self.sync.is_some() {
+            OfSync::Yes
+        } else {
+            OfSync::No
+        };
+        deed.to_job(self.state, of)
+    }
 }
 
 /// One class's jobs.

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use domain::SyncState;
-use nightshift_domain as domain;
 use sqlx::PgConnection;
 
 use super::{
@@ -15,8 +13,7 @@ use super::{
 };
 use crate::{
     error::{StoreError, at},
-    row::word,
-    staging,
+    staging, syncs,
 };
 
 /// How often a settlement that met a deadlock or a lock time-out is tried again as a whole.
@@ -51,7 +48,10 @@ impl Jobs<'_> {
 
     async fn settle_once(self, claim: &Claim, settlement: &Settlement) -> Result<Settled, StoreError> {
         let mut tx = self.store.begin("jobs.settle").await?;
-        let state = lock_sync(&mut tx, claim).await?;
+        let state = match claim.sync {
+            Some(sync) => Some(syncs::lock(&mut tx, claim.org, sync).await?),
+            None => None,
+        };
         ::fail::fail_point!("settle-locked", |_| std::process::abort());
         let left = match state {
             Some(state) if !state.is_open() => Left::Bill,
@@ -105,21 +105,6 @@ impl Jobs<'_> {
             statement: "jobs.settle",
         }))
     }
-}
-
-async fn lock_sync(c: &mut PgConnection, claim: &Claim) -> Result<Option<SyncState>, StoreError> {
-    let Some(sync) = claim.sync else { return Ok(None) };
-    let state: Option<String> =
-        sqlx::query_scalar("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
-            .bind(claim.org.uuid())
-            .bind(sync.uuid())
-            .fetch_optional(c)
-            .await
-            .map_err(at("syncs.lock"))?;
-    // a sync that is gone has ended
-    state.map_or(Ok(Some(SyncState::Failed)), |state| {
-        word("sync", "state", &state).map(Some)
-    })
 }
 
 /// What the settlement changes besides, statement by statement.

@@ -8,7 +8,7 @@
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
-use super::{Claim, Due, Settlement, Settling, bounded, insert::rows};
+use super::{Claim, Due, Settlement, Settling, fail, insert::rows};
 use crate::{
     error::{StoreError, at},
     row::Stamp,
@@ -84,7 +84,7 @@ pub(super) async fn take(
             .bind(claim.job.uuid())
             .bind(claim.fence.0)
             .bind(event)
-            .bind(detail(settling))
+            .bind(beside(settling))
             .bind(&kinds)
             .bind(&calls)
     };
@@ -129,12 +129,11 @@ enum Follows {
 }
 
 /// What the timeline says beside the event.
-fn detail(settling: &Settling) -> Option<String> {
-    let detail = match settling {
-        Settling::Wait { why, .. } => why.as_str().to_owned(),
-        Settling::Retry { error, .. } => format!("{}: {}", error.code, error.message),
-        Settling::Fail { failure } => format!("{}: {}", failure.code, failure.message),
-        _ => return None,
-    };
-    Some(bounded(&detail))
+fn beside(settling: &Settling) -> Option<String> {
+    match settling {
+        Settling::Wait { why, .. } => Some(why.as_str().to_owned()),
+        Settling::Retry { error, .. } => Some(fail::detail(error.code, &error.message)),
+        Settling::Fail { failure } => Some(fail::detail(failure.code, &failure.message)),
+        _ => None,
+    }
 }

@@ -5,7 +5,7 @@
 use std::{net::TcpStream, time::Duration};
 
 use nightshift_metadata::{Described, ListingContext, RawListing, correct_listing};
-use nightshift_salesforce::{BULK_COLUMNS, BULK_ROW_BYTES, HttpSettings, MIB};
+use nightshift_salesforce::{BULK_COLUMNS, BULK_ROW_BYTES, CallLimit, CallLimits, HttpSettings, MIB};
 
 use crate::{
     Judged, Prepared,
@@ -92,6 +92,17 @@ fn polled(inside: &str) -> Answer {
     )))
 }
 
+fn each(limits: &mut CallLimits) -> [&mut CallLimit; 6] {
+    [
+        &mut limits.token,
+        &mut limits.rest,
+        &mut limits.soap,
+        &mut limits.poll,
+        &mut limits.zip,
+        &mut limits.bulk_results,
+    ]
+}
+
 /// Bounds that are made smaller for this input.
 pub fn shorten(name: &str, settings: &mut HttpSettings) {
     let limits = &mut settings.limits;
@@ -99,26 +110,12 @@ pub fn shorten(name: &str, settings: &mut HttpSettings) {
         settings.connect_timeout = SOON;
     }
     if name.contains("no_answer") {
-        for limit in [
-            &mut limits.token,
-            &mut limits.rest,
-            &mut limits.soap,
-            &mut limits.poll,
-            &mut limits.zip,
-            &mut limits.bulk_results,
-        ] {
+        for limit in each(limits) {
             limit.first_byte = SOON;
         }
     }
     if name.contains("drips") {
-        for limit in [
-            &mut limits.token,
-            &mut limits.rest,
-            &mut limits.soap,
-            &mut limits.poll,
-            &mut limits.zip,
-            &mut limits.bulk_results,
-        ] {
+        for limit in each(limits) {
             limit.whole = LATE;
         }
     }

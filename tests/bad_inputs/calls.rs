@@ -2,41 +2,20 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use nightshift_domain::OrgId;
 use nightshift_salesforce::{
-    Api, ApiVersion, App, AsyncId, BulkJob, CallCounter, Client, Grant, ListQuery, ReadRequest,
-    RetrieveRequest, Salesforce, SalesforceError, Session, TokenError, TokenGeneration, TokenSource,
-    ZipAnswer,
+    Api, ApiVersion, App, AsyncId, BulkJob, CallCounter, Client, Grant, JustGiven, ListQuery, ReadRequest,
+    RetrieveRequest, Salesforce, SalesforceError, Session, TokenGeneration, ZipAnswer,
 };
 use secrecy::SecretString;
 use uuid::Uuid;
 
-/// Sessions of one org: its token is its name.
-struct Tokens(u16, &'static str);
-
-impl Tokens {
-    fn session(&self) -> Session {
-        Session {
-            instance_url: format!("http://127.0.0.1:{}/", self.0).parse().unwrap(),
-            access_token: format!("00Dxx!{}", self.1).into(),
-            generation: TokenGeneration(1),
-        }
-    }
-}
-
-impl TokenSource for Tokens {
-    fn token<'a>(&'a self, _: OrgId, _: &'a CallCounter) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(async { Ok(self.session()) })
-    }
-
-    fn refresh<'a>(
-        &'a self,
-        _: OrgId,
-        _: TokenGeneration,
-        _: &'a CallCounter,
-    ) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(async { Ok(self.session()) })
+/// The session of an org at a port of this machine: its token is its name.
+fn session(port: u16, name: &str) -> Session {
+    Session {
+        instance_url: format!("http://127.0.0.1:{port}/").parse().unwrap(),
+        access_token: format!("00Dxx!{name}").into(),
+        generation: TokenGeneration(1),
     }
 }
 
@@ -55,9 +34,9 @@ pub enum Call {
     BulkRows,
 }
 
-pub fn client(salesforce: &Salesforce, port: u16, name: &'static str) -> Client {
+pub fn client(salesforce: &Salesforce, port: u16, name: &str) -> Client {
     let org = OrgId::from_uuid(Uuid::nil());
-    let tokens = Arc::new(Tokens(port, name));
+    let tokens = Arc::new(JustGiven(session(port, name)));
     salesforce.client(org, tokens, CallCounter::new(), ApiVersion::NEWEST_TESTED)
 }
 
@@ -96,7 +75,7 @@ pub async fn ask(salesforce: &Salesforce, port: u16, call: Call) -> Result<(), S
         Call::Token => {
             let refresh_token = SecretString::from("5Aep");
             let app = App {
-                address: &Tokens(port, "ORG").session().instance_url,
+                address: &session(port, "ORG").instance_url,
                 client_id: "app",
                 client_secret: None,
             };

@@ -9,12 +9,10 @@ use domain::{
     OrgId, OrgName,
     schedule::{Days, LocalMinute, Schedule, Window, Zone, ZoneError, draw_slot},
 };
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use nightshift_salesforce::{
-    ApiVersion, App, CallCounter, Organization, Salesforce, Session, TokenAnswer, TokenError,
-    TokenGeneration, TokenSource,
+    ApiVersion, App, CallCounter, JustGiven, Organization, Salesforce, Session, TokenAnswer, TokenGeneration,
 };
 use nightshift_store::{Grant, Store, orgs::NewOrg};
 use rand::{Rng, RngExt};
@@ -163,22 +161,4 @@ async fn draw(
             .map_or(0, |(_, orgs)| *orgs)
     };
     Ok(Schedule::new(zone, window, draw_slot(draws, busy), Days::ALL)?)
-}
-
-/// A session that nothing replaces: the token is minutes old and not stored yet.
-struct JustGiven(Session);
-
-impl TokenSource for JustGiven {
-    fn token<'a>(&'a self, _: OrgId, _: &'a CallCounter) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(std::future::ready(Ok(self.0.clone())))
-    }
-
-    fn refresh<'a>(
-        &'a self,
-        _: OrgId,
-        _: TokenGeneration,
-        _: &'a CallCounter,
-    ) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(std::future::ready(Ok(self.0.clone())))
-    }
 }

@@ -38,7 +38,7 @@ pub use client::{Client, Salesforce};
 pub use counter::{CallCounter, CallKind};
 pub use error::{Broken, Expected, Refusal, SalesforceError, Speaker, Waited, XmlFault};
 pub use hosts::{HostFault, HostPolicy};
-pub use http::{CallLimits, Http, HttpSettings, MIB};
+pub use http::{CallLimit, CallLimits, Http, HttpSettings, MIB};
 pub use listing::{ListQuery, Listing, RawListing};
 pub use network::{PROXY_FORM, Proxy};
 pub use oauth::{
@@ -56,7 +56,7 @@ pub use rest::{
 pub use retrieve::{
     AsyncId, RetrieveFailure, RetrieveMessage, RetrieveRequest, RetrieveStatus, RetrieveTypes,
 };
-pub use session::{Session, TokenError, TokenGeneration, TokenSource};
+pub use session::{JustGiven, Session, TokenError, TokenGeneration, TokenSource};
 pub use verdict::{Culprit, MessageReading, Ruled, Ruling, read_message};
 pub use version::{ApiVersion, VersionError};
 pub use watch::{Blame, Sightings};

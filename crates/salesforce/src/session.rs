@@ -59,6 +59,25 @@ pub trait TokenSource: Send + Sync {
     ) -> BoxFuture<'a, Result<Session, TokenError>>;
 }
 
+/// A session that nothing replaces: its token is minutes old and not stored yet, or its server takes any.
+#[derive(Debug)]
+pub struct JustGiven(pub Session);
+
+impl TokenSource for JustGiven {
+    fn token<'a>(&'a self, _: OrgId, _: &'a CallCounter) -> BoxFuture<'a, Result<Session, TokenError>> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+
+    fn refresh<'a>(
+        &'a self,
+        _: OrgId,
+        _: TokenGeneration,
+        _: &'a CallCounter,
+    ) -> BoxFuture<'a, Result<Session, TokenError>> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+}
+
 /// Whether an access token is a JWT (three base64url parts): SOAP refuses those with INVALID_SESSION_ID, so that a
 /// client that refreshes would do so for ever.
 pub(crate) fn is_jwt(token: &SecretString) -> bool {

@@ -69,7 +69,7 @@ pub async fn child(arguments: &[String]) {
         ..HttpSettings::default()
     });
     let salesforce = Salesforce::new(http.unwrap(), HostPolicy::new(["127.0.0.1"]));
-    let tokens = Arc::new(salesforce::OneToken::of(&arguments[1]));
+    let tokens = Arc::new(salesforce::session(&arguments[1]));
     let client = salesforce.client(org, tokens, CallCounter::new(), ApiVersion::NEWEST_TESTED);
     let me = std::process::id();
 

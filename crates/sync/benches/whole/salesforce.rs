@@ -8,9 +8,7 @@ use std::{
     thread,
 };
 
-use futures::future::BoxFuture;
-use nightshift_domain::OrgId;
-use nightshift_salesforce::{CallCounter, Session, TokenError, TokenGeneration, TokenSource};
+use nightshift_salesforce::{JustGiven, Session, TokenGeneration};
 
 /// Answers every request with the file, uncompressed, until the process ends; gives its address.
 pub fn serve(answer: &Path) -> String {
@@ -54,29 +52,10 @@ fn respond(stream: &TcpStream, answer: &PathBuf) -> io::Result<()> {
 }
 
 /// A token that never ends, for the server's address.
-pub struct OneToken(Session);
-
-impl OneToken {
-    pub fn of(address: &str) -> Self {
-        Self(Session {
-            instance_url: address.parse().unwrap(),
-            access_token: "00D000000000001!token".into(),
-            generation: TokenGeneration(1),
-        })
-    }
-}
-
-impl TokenSource for OneToken {
-    fn token<'a>(&'a self, _: OrgId, _: &'a CallCounter) -> BoxFuture<'a, Result<Session, TokenError>> {
-        Box::pin(std::future::ready(Ok(self.0.clone())))
-    }
-
-    fn refresh<'a>(
-        &'a self,
-        org: OrgId,
-        _: TokenGeneration,
-        calls: &'a CallCounter,
-    ) -> BoxFuture<'a, Result<Session, TokenError>> {
-        self.token(org, calls)
-    }
+pub fn session(address: &str) -> JustGiven {
+    JustGiven(Session {
+        instance_url: address.parse().unwrap(),
+        access_token: "00D000000000001!token".into(),
+        generation: TokenGeneration(1),
+    })
 }

@@ -3,12 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use nightshift_simulator::{Fault, NamedFault};
+use nightshift_testkit::servers::{Alarm, Server, alarm, ctl, restart};
 use rand::{Rng, RngExt, rngs::StdRng, seq::IndexedRandom};
 
-use crate::{
-    servers::{Server, ctl, restart},
-    site::{Role, Site},
-};
+use crate::site::{Role, Site};
 
 /// Faults that end by themselves or by a retry, or that end a sync with a case: any that the list names, but for those
 /// that hold an org for hours.
@@ -90,8 +88,8 @@ impl Event {
             Self::DrainWorker => site.replace(Role::Worker, "TERM", rng).await,
             Self::DrainScheduler => site.replace(Role::Scheduler, "TERM", rng).await,
             Self::StopWorker => site.stand_still(rng).await,
-            Self::RestartBroker => restart(Server::Broker, politely(rng)).await,
-            Self::RestartDatabase => restart(Server::Database, politely(rng)).await,
+            Self::RestartBroker => restart(Server::Broker, signal(rng)).await,
+            Self::RestartDatabase => restart(Server::Database, signal(rng)).await,
             Self::WipeBroker => ctl(&["wipe"]).await,
             Self::MemoryAlarm => memory_alarm().await,
             Self::CutDatabase => cut_database(site).await,
@@ -107,14 +105,15 @@ impl Event {
     }
 }
 
-fn politely(rng: &mut StdRng) -> Option<&'static str> {
-    rng.random_bool(0.5).then_some("KILL")
+/// By a kill, or in order.
+fn signal(rng: &mut StdRng) -> &'static [&'static str] {
+    if rng.random_bool(0.5) { &["KILL"] } else { &[] }
 }
 
 async fn memory_alarm() {
-    ctl(&["set_vm_memory_high_watermark", "absolute", "1kB"]).await;
+    alarm(Alarm::On).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    ctl(&["set_vm_memory_high_watermark", "absolute", "512MB"]).await;
+    alarm(Alarm::Off).await;
 }
 
 async fn cut_database(site: &Site) {

@@ -12,13 +12,13 @@
 mod harness;
 
 mod events;
-mod servers;
 mod site;
 mod verdict;
 
 use std::time::Duration;
 
 use events::{Event, Tally};
+use nightshift_testkit::given;
 use rand::{SeedableRng, rngs::StdRng};
 use site::Site;
 use tokio::time::Instant;
@@ -26,20 +26,6 @@ use tokio::time::Instant;
 /// Of a night of one minute; longer nights have 200.
 const FEW_ORGS: usize = 24;
 const MANY_ORGS: usize = 200;
-
-/// A number that the command line gives, or what is usual.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "make names the length of the night and its seed by variables"
-)]
-fn given(name: &str, usual: u64) -> u64 {
-    let text = std::env::var(name).unwrap_or_default();
-    if text.is_empty() {
-        return usual;
-    }
-    text.parse()
-        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(

@@ -80,11 +80,7 @@ impl Lane {
         let mut fleet = Fleet::new(&SHORT_LEASE).await;
         let scheduler = fleet.start("scheduler", &[]);
         let worker = fleet.start("worker", &[]);
-        fleet
-            .connect(OrgSpec::from_folder("quiet", small_org().join("night-1"), None))
-            .await;
-        assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
-        let quiet = contents(&fleet.export("quiet").await);
+        let quiet = fleet.quiet_night().await;
         fleet.process(worker).kill().await.unwrap();
         Self {
             fleet,

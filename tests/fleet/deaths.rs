@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use nightshift_simulator::OrgSpec;
 use nightshift_sync::registry;
+use nightshift_testkit::soaks;
 
-use crate::{
-    given,
-    harness::{Fleet, contents, small_org},
-};
+use crate::harness::{Fleet, contents, small_org};
 
 /// What a claim may come later than its lease's end and a sweep, for the machine's sake.
 const SLACK: Duration = Duration::from_secs(8);
@@ -70,7 +68,7 @@ async fn a_job_whose_worker_died_runs_again_within_the_promised_time() {
     let waited = longest_wait(&[("JOBS__LEASE_SECONDS", "2"), ("JOBS__SWEEP_MILLIS", "500")]).await;
     println!("lease 2 s, sweep 0.5 s: the next claim after at most {waited:?}");
     assert!(waited < Duration::from_millis(2_500) + SLACK, "{waited:?}");
-    if given("NIGHTSHIFT_SOAK", 0) > 0 {
+    if soaks() {
         let usual = [
             ("JOBS__LEASE_SECONDS", "60"),
             ("JOBS__SWEEP_MILLIS", "500"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nightshift_simulator::OrgSpec;
+use nightshift_testkit::free_port;
 use serde_json::Value;
 
 use crate::harness::Fleet;
@@ -87,11 +88,7 @@ async fn doctor_finds_a_fleet_well_and_names_what_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_health_check_asks_the_process_itself() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let listen = format!("0.0.0.0:{port}");
     let mut fleet = Fleet::new(&[("HTTP__LISTEN", &listen)]).await;
     assert_eq!(fleet.run(&["ready"]).await.status.code(), Some(1));
@@ -109,11 +106,7 @@ async fn a_health_check_asks_the_process_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_tells_of_pauses_snapshots_requests_and_repeated_announcements() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let mut fleet = Fleet::new(&[("HTTP__LISTEN", &listen)]).await;
     fleet.connect(OrgSpec::generated("acme", 7, 200)).await;

@@ -230,6 +230,14 @@ impl Fleet {
             .await
     }
 
+    /// Connects the small real org as `quiet` and syncs it undisturbed: what a disturbed night of it must come out as.
+    pub async fn quiet_night(&self) -> Vec<String> {
+        self.connect(OrgSpec::from_folder("quiet", small_org().join("night-1"), None))
+            .await;
+        assert_eq!(self.sync("quiet").await["state"], "succeeded");
+        contents(&self.export("quiet").await)
+    }
+
     /// Syncs and waits; the document, whatever came of it.
     pub async fn sync(&self, org: &str) -> Value {
         let output = self.run(&["sync", org, "--wait", "--json"]).await;

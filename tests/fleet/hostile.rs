@@ -146,9 +146,7 @@ async fn a_night_on_a_hostile_queue_is_that_of_a_quiet_one() {
     let fleet = Fleet::new(&[]).await;
     let night = || small_org().join("night-1");
     let honest = House::on(Arc::new(InProcess::new()), &fleet).await;
-    fleet.connect(OrgSpec::from_folder("quiet", night(), None)).await;
-    assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
-    let quiet = contents(&fleet.export("quiet").await);
+    let quiet = fleet.quiet_night().await;
     honest.end().await;
     assert!(fleet.run(&["org", "pause", "quiet"]).await.status.success());
 

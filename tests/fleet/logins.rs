@@ -1,6 +1,7 @@
 //! Connecting by a browser, by the app's key and by its secret, and disconnecting, as people do it at the command line.
 
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec, SimulatorSettings, TlsFiles};
+use nightshift_testkit::free_port;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::harness::{Fleet, small_org};
@@ -8,12 +9,6 @@ use crate::harness::{Fleet, small_org};
 /// A browser that follows where it is sent.
 fn browser() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-/// A port that nobody listens at.
-async fn free_port() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port().to_string()
 }
 
 struct Login {
@@ -25,7 +20,7 @@ struct Login {
 
 /// Begins `org login` and waits until it has printed its address.
 async fn begin(fleet: &mut Fleet, more: &[&str]) -> Login {
-    let port = free_port().await;
+    let port = free_port().to_string();
     let words = [
         &["org", "login", "acme", "--callback-port", &port, "--no-sync"],
         more,
@@ -261,10 +256,7 @@ async fn doctor_tries_the_way_to_salesforce_and_tells_our_network_from_it() {
             .rfind(|check| check["check"] == "salesforce")
             .unwrap()
     };
-    let proxy = format!(
-        "salesforce.proxy=http://night:hunter2@127.0.0.1:{}",
-        free_port().await
-    );
+    let proxy = format!("salesforce.proxy=http://night:hunter2@127.0.0.1:{}", free_port());
     let found = doctor(&[&proxy]).await;
     assert_eq!(found["verdict"], "failed", "{found}");
     assert!(

@@ -33,14 +33,3 @@ mod stops;
 mod traces;
 mod upgrade;
 mod wrongs;
-
-/// A number by which a long run asks for more, or what is usual.
-#[expect(clippy::disallowed_methods, reason = "make soak asks for more by variables")]
-fn given(name: &str, usual: u64) -> u64 {
-    let text = std::env::var(name).unwrap_or_default();
-    if text.is_empty() {
-        return usual;
-    }
-    text.parse()
-        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
-}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightshift_simulator::{Call, Fault, FaultKind, Latency, OrgSpec, SimulatorSettings};
+use nightshift_testkit::free_port;
 use serde_json::Value;
 
 use crate::harness::{Fleet, small_org};
@@ -120,11 +121,7 @@ async fn bodies_that_break_off_open_the_circuit_which_is_shown_as_open_until_it_
         ("SYNC__PATIENCE_SECONDS", "100000"),
     ];
     let mut fleet = Fleet::new(&settings).await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     fleet.start("scheduler", &[("NIGHTSHIFT__HTTP__LISTEN", &listen)]);
     fleet.start("worker", &[]);
@@ -302,26 +299,23 @@ async fn a_sync_whose_day_does_not_come_back_ends_with_gaps_and_says_what_was_no
     assert_eq!(fleet.database.count("SELECT count(*) FROM gap").await, 0);
 }
 
-/// What Salesforce says when an org's requests are used up, to these calls and for ever.
-fn used_up(calls: &[Call]) -> Fault {
-    let mut fault = Fault::new(FaultKind::RequestLimitExceeded);
-    fault.calls = calls.to_vec();
-    fault
+/// A sync whose calls of this kind Salesforce refuses for ever, since the org's requests are used up: how it stands once
+/// it has waited for them and ended.
+async fn refused_for_the_day(call: Call, patience: &str) -> Fleet {
+    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", patience)]).await;
+    fleet.connect(small("small", "EU1")).await;
+    let used_up = Fault::new(FaultKind::RequestLimitExceeded).on(&[call]);
+    fleet.simulator.fault("small", used_up).unwrap();
+    fleet.json(&["sync", "small", "--json"]).await;
+    let waits = "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'";
+    at_least(&fleet, 1, waits).await;
+    until_ended(&fleet, Duration::from_secs(600)).await;
+    fleet
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_whose_calls_salesforce_refuses_for_the_day_waits_and_ends_with_gaps_of_their_own_code() {
-    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "7200")]).await;
-    fleet.connect(small("small", "EU1")).await;
-    fleet.simulator.fault("small", used_up(&[Call::Poll])).unwrap();
-    fleet.json(&["sync", "small", "--json"]).await;
-    at_least(
-        &fleet,
-        1,
-        "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'",
-    )
-    .await;
-    until_ended(&fleet, Duration::from_secs(600)).await;
+    let fleet = refused_for_the_day(Call::Poll, "7200").await;
     assert_eq!(
         fleet.database.texts("SELECT state FROM sync").await,
         ["succeeded_with_gaps"]
@@ -353,17 +347,7 @@ async fn a_sync_whose_calls_salesforce_refuses_for_the_day_waits_and_ends_with_g
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_salesforce_refuses_before_there_is_a_plan_fails_with_its_code_when_its_patience_ends() {
-    let fleet = Fleet::running(&[("SYNC__PATIENCE_SECONDS", "3600")]).await;
-    fleet.connect(small("small", "EU1")).await;
-    fleet.simulator.fault("small", used_up(&[Call::List])).unwrap();
-    fleet.json(&["sync", "small", "--json"]).await;
-    at_least(
-        &fleet,
-        1,
-        "SELECT count(*) FROM job WHERE waiting_for = 'request_limit'",
-    )
-    .await;
-    until_ended(&fleet, Duration::from_secs(600)).await;
+    let fleet = refused_for_the_day(Call::List, "3600").await;
     let codes = "SELECT failure_code FROM sync";
     assert_eq!(fleet.database.texts(codes).await, ["request_limit_exceeded"]);
 }

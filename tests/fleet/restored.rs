@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nightshift_domain::{Class, JobId, OrgId};
-use nightshift_queue::{Amqp, AmqpSettings, Announced, JobMessage, Queue};
+use nightshift_queue::{Announced, JobMessage, Queue};
 use nightshift_simulator::OrgSpec;
-use nightshift_testkit::variable;
+use nightshift_testkit::servers::amqp;
 use uuid::Uuid;
 
 use crate::harness::Fleet;
@@ -18,11 +18,7 @@ async fn a_message_without_a_row_is_acknowledged_and_does_nothing() {
     let mut fleet = Fleet::new(&[]).await;
     let org = fleet.connect(OrgSpec::generated("acme", 7, 200)).await;
     let known: OrgId = org["id"].as_str().unwrap().parse().unwrap();
-    let broker = Amqp::start(&AmqpSettings {
-        url: variable("NIGHTSHIFT__BROKER__URL").into(),
-        prefix: fleet.prefix.clone(),
-    })
-    .unwrap();
+    let broker = amqp(&fleet.prefix).await;
     let message = |n: usize| JobMessage {
         // of an org that the older database has, and of one that it has not
         org: if n.is_multiple_of(2) {

@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use nightshift_simulator::OrgSpec;
 use nightshift_testkit::{
+    given,
     proxy::{Fault, Proxy},
-    seed,
+    seed, soaks,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::{
-    given,
-    harness::{Fleet, contents, small_org},
-};
+use crate::harness::{Fleet, contents, small_org};
 
 /// Where a worker stands while it is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,10 +67,7 @@ impl Stops {
         let (proxy, _) = fleet.database.behind_proxy().await;
         fleet.start("scheduler", &[]);
         let helper = fleet.start("worker", &[]);
-        let night = small_org().join("night-1");
-        fleet.connect(OrgSpec::from_folder("quiet", night, None)).await;
-        assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
-        let quiet = contents(&fleet.export("quiet").await);
+        let quiet = fleet.quiet_night().await;
         fleet.process(helper).kill().await.unwrap();
         Self {
             fleet,
@@ -181,7 +176,7 @@ async fn an_effect_is_written_only_under_the_newest_fence() {
     );
     assert!(met.iter().all(|met| *met > 0), "a place was never met: {met:?}");
     assert!(stops.lost > 0, "nobody noticed that another had its job");
-    if given("NIGHTSHIFT_SOAK", 0) > 0 {
+    if soaks() {
         let mut long = Stops::with(60).await;
         assert!(long.stop(1, &mut rng).await.is_some());
         long.fleet.database.history_holds().await;

@@ -14,33 +14,20 @@ use std::{
 use futures::StreamExt;
 use nightshift_domain::{Class, Kind, Outcome, StepError};
 use nightshift_jobs::{Alone, JobsSettings, Machine, Ran, Registry, Step, StepCx, Sweeper};
-use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
-use nightshift_testkit::{TestDb, toys::Toys, variable};
+use nightshift_testkit::{
+    TestDb, free_port,
+    servers::{Server, amqp, ctl, restart},
+    soaks,
+    toys::Toys,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    deps, given,
-    harness::{Fleet, small_org},
-};
+use crate::harness::{Fleet, small_org};
 
-/// Whether an outage has its full length.
-fn soaks() -> bool {
-    given("NIGHTSHIFT_SOAK", 0) > 0
-}
-
-async fn away(server: &str, seconds: u64) {
-    deps(
-        "restart",
-        &[
-            server,
-            &variable("NIGHTSHIFT_TEST_DEPS"),
-            "TERM",
-            &seconds.to_string(),
-        ],
-    )
-    .await;
+async fn away(server: Server, seconds: u64) {
+    restart(server, &["TERM", &seconds.to_string()]).await;
 }
 
 /// How long until it is so; it must be within `most`.
@@ -51,20 +38,6 @@ async fn until(what: &str, most: Duration, is: impl AsyncFn() -> bool) -> Durati
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     begun.elapsed()
-}
-
-async fn amqp(prefix: &str) -> Amqp {
-    let settings = AmqpSettings {
-        url: variable("NIGHTSHIFT__BROKER__URL").into(),
-        prefix: prefix.to_owned(),
-    };
-    let queue = Amqp::start(&settings).unwrap();
-    let mut health = queue.health();
-    health
-        .wait_for(|health| *health == Health::Connected)
-        .await
-        .unwrap();
-    queue
 }
 
 /// Two workers and a scheduler with an address each, and whether they still run.
@@ -79,9 +52,7 @@ impl Watched {
         let mut fleet = Fleet::new(&[("JOBS__LEASE_SECONDS", "20")]).await;
         let (mut processes, mut ports) = (Vec::new(), Vec::new());
         for role in ["scheduler", "worker", "worker"] {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let port = free_port();
             let listen = format!("127.0.0.1:{port}");
             processes.push(fleet.start(role, &[("NIGHTSHIFT__HTTP__LISTEN", &listen)]));
             ports.push(port);
@@ -122,7 +93,7 @@ impl Watched {
 pub async fn the_broker_is_away() {
     let mut watched = Watched::new().await;
     let seconds = if soaks() { 900 } else { 4 };
-    away("rabbitmq", seconds).await;
+    away(Server::Broker, seconds).await;
     let prefix = watched.fleet.prefix.clone();
     let consumers = async || {
         let queue = amqp(&prefix).await;
@@ -152,7 +123,7 @@ pub async fn the_database_is_away() {
     watched.fleet.simulator.fault("after", slow.on(&calls)).unwrap();
     watched.fleet.json(&["sync", "after", "--json"]).await;
     let seconds = if soaks() { 300 } else { 18 };
-    let gone = away("postgres", seconds);
+    let gone = away(Server::Database, seconds);
     let seen = async {
         let nobody = async || watched.ready().await == 0;
         until("nobody is ready", Duration::from_secs(seconds + 10), nobody).await
@@ -259,7 +230,7 @@ pub async fn the_broker_is_wiped_with_many_due_rows() {
     };
     tokio::time::sleep(Duration::from_millis(500)).await;
     let full = rate(Duration::from_millis(1_500)).await;
-    deps("ctl", &[&variable("NIGHTSHIFT_TEST_DEPS"), "wipe"]).await;
+    ctl(&["wipe"]).await;
     let back = Instant::now();
     let mut again = 0.0;
     // a backlog that is worked off is at its rate too

@@ -12,14 +12,17 @@ mod harness;
 
 mod figures;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt;
 use harness::{Fleet, contents, small_org};
 use nightshift_domain::{Class, JobId, OrgId};
-use nightshift_queue::{Amqp, AmqpSettings, Announced, Health, JobMessage, Queue, QueueError};
+use nightshift_queue::{Announced, Health, JobMessage, Queue, QueueError};
 use nightshift_simulator::OrgSpec;
-use nightshift_testkit::variable;
+use nightshift_testkit::{
+    servers::{Alarm, Server, alarm, amqp, restart},
+    soaks,
+};
 use uuid::Uuid;
 
 const SYNCS: usize = 20;
@@ -30,40 +33,11 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 const MESSAGES: usize = 10;
 const LONG_ALARM: Duration = Duration::from_secs(60);
 
-/// A number by which a long run asks for more, or what is usual.
-#[expect(clippy::disallowed_methods, reason = "make soak asks for more by variables")]
-fn given(name: &str, usual: u64) -> u64 {
-    let text = std::env::var(name).unwrap_or_default();
-    if text.is_empty() {
-        return usual;
-    }
-    text.parse()
-        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
-}
-
-async fn deps(script: &str, arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/deps/{script}"));
-    let run = tokio::process::Command::new(script).args(arguments).output();
-    let output = run.await.unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// The name of the private servers.
-fn set() -> String {
-    variable("NIGHTSHIFT_TEST_DEPS")
-}
-
 /// Twenty syncs, the restart once the first have begun, and all of them end as if nothing had been.
-async fn survives_a_restart_of(server: &str) {
+async fn survives_a_restart_of(server: Server) {
     let fleet = Fleet::running(&[("JOBS__LEASE_SECONDS", "3"), ("JOBS__REANNOUNCE_SECONDS", "2")]).await;
+    let quiet = fleet.quiet_night().await;
     let night = || small_org().join("night-1");
-    fleet.connect(OrgSpec::from_folder("quiet", night(), None)).await;
-    assert_eq!(fleet.sync("quiet").await["state"], "succeeded");
-    let quiet = contents(&fleet.export("quiet").await);
     for n in 0..SYNCS {
         fleet
             .connect(OrgSpec::from_folder(&format!("org-{n}"), night(), None))
@@ -75,7 +49,7 @@ async fn survives_a_restart_of(server: &str) {
         if n == SYNCS - 4 {
             let open = "SELECT count(*) FROM sync WHERE state IN ('queued', 'running')";
             assert!(fleet.database.count(open).await > 0, "the restart comes too late");
-            deps("restart", &[server, &set()]).await;
+            restart(server, &[]).await;
         }
     }
     for n in 0..SYNCS {
@@ -90,8 +64,8 @@ async fn survives_a_restart_of(server: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn outages_of_the_broker_and_of_the_database_lose_nothing() {
     let _turn = TURN.lock().await;
-    survives_a_restart_of("rabbitmq").await;
-    survives_a_restart_of("postgres").await;
+    survives_a_restart_of(Server::Broker).await;
+    survives_a_restart_of(Server::Database).await;
     goes_on_consuming_under_a_memory_alarm().await;
 }
 
@@ -106,26 +80,18 @@ async fn after_each_outage_work_goes_on_by_itself() {
 
 /// While the broker takes no messages the ones that it has are consumed and answered; afterwards it takes them again.
 async fn goes_on_consuming_under_a_memory_alarm() {
-    let settings = AmqpSettings {
-        url: variable("NIGHTSHIFT__BROKER__URL").into(),
-        prefix: format!("t{}", Uuid::now_v7().simple()),
-    };
-    let queue = Amqp::start(&settings).unwrap();
+    let queue = amqp(&format!("t{}", Uuid::now_v7().simple())).await;
     let jobs: Vec<_> = (0..MESSAGES).map(|_| job()).collect();
     let all = [Announced::Confirmed; MESSAGES];
     let mut health = queue.health();
-    health
-        .wait_for(|health| *health == Health::Connected)
-        .await
-        .unwrap();
     assert_eq!(queue.announce(&jobs).await.unwrap(), all);
-    deps("alarm", &["on", &set()]).await;
+    alarm(Alarm::On).await;
     // a blocked publisher learns it when it publishes
     assert!(matches!(queue.announce(&jobs).await, Err(QueueError::Timeout(_))));
     assert_eq!(*health.borrow_and_update(), Health::Blocked);
     let mut deliveries = queue.consume(Class::Poll, 2);
     for _ in 0..MESSAGES {
-        if given("NIGHTSHIFT_SOAK", 0) > 0 {
+        if soaks() {
             tokio::time::sleep(LONG_ALARM / MESSAGES as u32).await;
         }
         let delivery = tokio::time::timeout(SOON, deliveries.next())
@@ -134,7 +100,7 @@ async fn goes_on_consuming_under_a_memory_alarm() {
             .unwrap();
         delivery.ack.ack().await;
     }
-    deps("alarm", &["off", &set()]).await;
+    alarm(Alarm::Off).await;
     let unblocked = health.wait_for(|health| *health == Health::Connected);
     tokio::time::timeout(SOON, unblocked).await.unwrap().unwrap();
     assert_eq!(queue.announce(&jobs).await.unwrap(), all);

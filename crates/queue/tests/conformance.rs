@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt;
 use nightshift_domain::{Class, EventId, JobId, OrgId};
 use nightshift_queue::{Amqp, AmqpSettings, Announced, EventMessage, Health, InProcess, JobMessage, Queue};
-use nightshift_testkit::variable;
+use nightshift_testkit::{servers::amqp_at, variable};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -33,17 +33,7 @@ async fn broker(url: &str) -> Arc<Amqp> {
 }
 
 async fn amqp(url: &str, prefix: &str) -> Arc<Amqp> {
-    let settings = AmqpSettings {
-        url: url.into(),
-        prefix: prefix.to_owned(),
-    };
-    let queue = Arc::new(Amqp::start(&settings).unwrap());
-    let mut health = queue.health();
-    timeout(SOON, health.wait_for(|health| *health == Health::Connected))
-        .await
-        .unwrap()
-        .unwrap();
-    queue
+    Arc::new(amqp_at(url, prefix).await)
 }
 
 async fn real() -> Arc<Amqp> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nightshift_domain::{Class, JobId, OrgId};
-use nightshift_queue::{Amqp, AmqpSettings, Announced, Health, JobMessage, Queue};
-use nightshift_testkit::variable;
+use nightshift_queue::{Announced, JobMessage, Queue};
+use nightshift_testkit::{servers::amqp, variable};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -22,18 +22,6 @@ fn job(class: Class) -> JobMessage {
         class,
         traceparent: None,
     }
-}
-
-async fn amqp(prefix: &str) -> Amqp {
-    let settings = AmqpSettings {
-        url: variable("NIGHTSHIFT__BROKER__URL").into(),
-        prefix: prefix.to_owned(),
-    };
-    let queue = Amqp::start(&settings).unwrap();
-    let mut health = queue.health();
-    let connected = health.wait_for(|health| *health == Health::Connected);
-    timeout(SOON, connected).await.unwrap().unwrap();
-    queue
 }
 
 /// Somebody deletes the queue of a class under a fleet that runs.

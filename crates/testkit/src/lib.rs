@@ -6,6 +6,7 @@
 pub mod history;
 pub mod hostile;
 pub mod proxy;
+pub mod servers;
 pub mod toys;
 
 use std::time::Duration;
@@ -273,6 +274,37 @@ pub fn seed() -> u64 {
         .unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1);
     eprintln!("NIGHTSHIFT_SEED={seed}");
     seed
+}
+
+/// A number that a long run gives by a variable, or what is usual.
+///
+/// # Panics
+/// When the variable is no number.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "make names what is unusual by variables"
+)]
+pub fn given(name: &str, usual: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return usual;
+    }
+    text.parse()
+        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+}
+
+/// Whether this is a long run (`make soak`).
+pub fn soaks() -> bool {
+    given("NIGHTSHIFT_SOAK", 0) > 0
+}
+
+/// A port of this machine at which nobody listens.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it has an address").port()
 }
 
 /// A variable that `make test` sets.

@@ -13,9 +13,9 @@ use nightshift_jobs::{
     Alone, JobsSettings, Machine, Registry, Step, StepCx, Sweeper,
     consume::{ConsumeSettings, consume},
 };
-use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
+use nightshift_queue::Amqp;
 use nightshift_store::Store;
-use nightshift_testkit::variable;
+use nightshift_testkit::servers::amqp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -50,17 +50,7 @@ pub async fn queue() -> Arc<Amqp> {
 
 /// Queues whose names begin so.
 pub async fn queue_of(prefix: &str) -> Arc<Amqp> {
-    let settings = AmqpSettings {
-        prefix: prefix.to_owned(),
-        ..AmqpSettings::new(variable("NIGHTSHIFT__BROKER__URL").into())
-    };
-    let queue = Arc::new(Amqp::start(&settings).unwrap());
-    let mut health = queue.health();
-    health
-        .wait_for(|health| *health == Health::Connected)
-        .await
-        .unwrap();
-    queue
+    Arc::new(amqp(prefix).await)
 }
 
 /// A worker and a sweep.

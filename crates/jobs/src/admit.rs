@@ -46,7 +46,7 @@ pub async fn admit_request(
 }
 
 async fn tell(store: &Store, queue: &dyn Queue, settings: &JobsSettings, org: OrgId) {
-    if let Err(error) = announce(store, queue, settings, Some(org)).await {
+    if let Err(error) = announce(store, queue, settings, org).await {
         tracing::warn!(%error, "could not announce a new sync; the sweep will");
     }
 }

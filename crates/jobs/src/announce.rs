@@ -8,26 +8,35 @@ use nightshift_domain as domain;
 use nightshift_queue::{Announced, JobMessage, Queue};
 use nightshift_store::{
     Store,
-    jobs::{AnnounceLimits, DueJob, Told},
+    jobs::{AnnounceLimits, DueJob, Horizon, Told},
 };
 
 use crate::{error::JobsError, events, settings::JobsSettings};
 
-/// Announces what is due of one org (after a commit) or of all (the sweep, `None`), as far as there is room.
+/// Announces what is due of an org whose transaction has committed, as far as there is room.
 pub async fn announce(
     store: &Store,
     queue: &dyn Queue,
     settings: &JobsSettings,
-    org: Option<OrgId>,
-) -> Result<usize, JobsError> {
+    org: OrgId,
+) -> Result<(), JobsError> {
     fail::fail_point!("before-announce", |_| std::process::abort());
-    let jobs = store.jobs().mark_announceable(org, &limits(settings)).await?;
-    let announced = jobs.len();
-    if announced > 0 {
-        fail::fail_point!("marked", |_| std::process::abort());
-    }
-    send(store, queue, jobs).await?;
-    Ok(announced)
+    let jobs = store.jobs().mark_announceable_of(org, &limits(settings)).await?;
+    send(store, queue, jobs).await
+}
+
+/// The same of all orgs, of what lies behind this horizon: the sweep. Says how many, and where the next may begin.
+pub async fn announce_all(
+    store: &Store,
+    queue: &dyn Queue,
+    settings: &JobsSettings,
+    horizon: Horizon,
+) -> Result<(usize, Horizon), JobsError> {
+    fail::fail_point!("before-announce", |_| std::process::abort());
+    let marked = store.jobs().mark_announceable(horizon, &limits(settings)).await?;
+    let announced = marked.jobs.len();
+    send(store, queue, marked.jobs).await?;
+    Ok((announced, marked.horizon))
 }
 
 /// Sends jobs that are marked as announced.
@@ -35,6 +44,7 @@ async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(),
     if jobs.is_empty() {
         return Ok(());
     }
+    fail::fail_point!("marked", |_| std::process::abort());
     let messages: Vec<_> = jobs.iter().map(message).collect();
     tell_repeated(&jobs);
     let unsent: Vec<DueJob> = match queue.announce(&messages).await {

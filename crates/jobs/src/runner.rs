@@ -138,7 +138,7 @@ impl<C: Send + Sync + 'static> Machine<C> {
         events::settled(org, job, &kind, outcome, started.elapsed());
         if settled == Settled::Written(Due::Now) {
             // a failure to announce is no failure of the job: the sweep finds what was not announced
-            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, Some(org)).await {
+            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, org).await {
                 tracing::warn!(%error, "could not announce what follows job {job}; the sweep will");
             }
         }

@@ -10,15 +10,17 @@
 use std::{sync::Arc, time::Duration};
 
 use nightshift_queue::{EventMessage, Queue};
-use nightshift_store::Store;
+use nightshift_store::{Store, jobs::Horizon};
 use tokio_util::sync::CancellationToken;
 
-use crate::{announce::announce, error::JobsError, events, settings::JobsSettings};
+use crate::{announce::announce_all, error::JobsError, events, settings::JobsSettings};
 
 /// How many events of the outbox are sent in one round.
 const EVENTS_A_ROUND: i64 = 200;
 /// After how many rounds jobs are counted for the metrics.
 const ROUNDS_A_COUNT: u64 = 20;
+/// After how many rounds one looks at everything: half a minute.
+const ROUNDS_A_WHOLE: u64 = 60;
 
 /// One sweeper.
 pub struct Sweeper {
@@ -26,6 +28,7 @@ pub struct Sweeper {
     queue: Arc<dyn Queue>,
     settings: JobsSettings,
     rounds: u64,
+    horizon: Horizon,
 }
 
 impl Sweeper {
@@ -36,6 +39,7 @@ impl Sweeper {
             queue,
             settings,
             rounds: 0,
+            horizon: Horizon::EVERYTHING,
         }
     }
 
@@ -62,7 +66,12 @@ impl Sweeper {
 
     /// One round; says how many jobs were announced.
     pub async fn round(&mut self) -> Result<usize, JobsError> {
-        let announced = announce(&self.store, self.queue.as_ref(), &self.settings, None).await?;
+        if self.rounds.is_multiple_of(ROUNDS_A_WHOLE) {
+            self.horizon = Horizon::EVERYTHING;
+        }
+        let announced;
+        (announced, self.horizon) =
+            announce_all(&self.store, self.queue.as_ref(), &self.settings, self.horizon).await?;
         self.send_events().await?;
         self.rounds += 1;
         events::swept();

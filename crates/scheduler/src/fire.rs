@@ -90,7 +90,7 @@ impl Firer {
         let begun = fired.started.iter().chain(&retried);
         begun.clone().for_each(record);
         for started in begun {
-            let announced = announce(&parts.store, parts.queue.as_ref(), &parts.jobs, Some(started.org));
+            let announced = announce(&parts.store, parts.queue.as_ref(), &parts.jobs, started.org);
             if let Err(error) = announced.await {
                 tracing::warn!(%error, "could not announce fired syncs; the sweep will");
                 break;

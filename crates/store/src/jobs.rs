@@ -23,7 +23,7 @@ use nightshift_domain as domain;
 
 use crate::Store;
 
-pub use announce::{AnnounceLimits, DueJob, Told};
+pub use announce::{AnnounceLimits, DueJob, Horizon, Marked, Told};
 pub use claim::{Claim, ClaimAnswer, Claimed};
 pub(crate) use fail::{bounded, detail, fail_sync};
 pub use hands::Done;

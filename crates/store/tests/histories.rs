@@ -11,7 +11,7 @@
 mod model;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
@@ -23,7 +23,7 @@ use model::{Answer, Deed, Held, How, Job, Model};
 use nightshift_domain::{JobId, LeftOut, LeftOutReason, NewJob};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{AnnounceLimits, Claimed, Settled, Settlement, Settling},
+    jobs::{AnnounceLimits, Claimed, Horizon, Settled, Settlement, Settling},
 };
 use nightshift_testkit::{
     TestDb,
@@ -65,6 +65,7 @@ struct System {
     /// The id of job 0; the others follow it.
     base: u128,
     added: Job,
+    horizon: Horizon,
 }
 
 impl System {
@@ -80,6 +81,7 @@ impl System {
             claims: BTreeMap::new(),
             base,
             added: 0,
+            horizon: Horizon::EVERYTHING,
         }
     }
 
@@ -156,19 +158,11 @@ impl System {
         owned(writer.flush().await)
     }
 
-    async fn sweep(&self) -> Answer {
-        let due = self
-            .toys
-            .store
-            .jobs()
-            .mark_announceable(None, &LIMITS)
-            .await
-            .unwrap();
-        Answer::Announced(
-            due.iter()
-                .map(|due| self.number(due.job))
-                .collect::<BTreeSet<_>>(),
-        )
+    async fn sweep(&mut self) -> Answer {
+        let jobs = self.toys.store.jobs();
+        let marked = jobs.mark_announceable(self.horizon, &LIMITS).await.unwrap();
+        self.horizon = marked.horizon;
+        Answer::Announced(marked.jobs.iter().map(|due| self.number(due.job)).collect())
     }
 
     async fn act(&mut self, deed: Deed) -> Answer {

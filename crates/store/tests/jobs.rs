@@ -9,11 +9,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use nightshift_domain::{Bill, Class, Door, FailureCode, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{ClaimAnswer, Claimed, Failure, JobsFilter, Settlement, Settling},
+    jobs::{AnnounceLimits, ClaimAnswer, Claimed, Failure, Horizon, JobsFilter, Settlement, Settling},
     requests::{IdSource, RequestId},
     syncs::{AdmissionAnswer, Opening, Patience},
 };
-use nightshift_testkit::{TestDb, new_org};
+use nightshift_testkit::{
+    TestDb, new_org,
+    toys::{self, Toys},
+};
 
 const LEASE: Duration = Duration::from_secs(30);
 /// More than any of these tests claims at once.
@@ -257,4 +260,52 @@ async fn bodies_that_nobody_refers_to_are_collected_once_no_sync_is_open() {
     while store.staging().sweep(10).await.unwrap() {}
     let kept = "SELECT count(*) FROM blob WHERE hash = decode('01', 'hex')";
     assert_eq!((database.count(bodies).await, database.count(kept).await), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_begins_where_the_one_before_saw_the_first_job_that_is_not_over() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let limits = AnnounceLimits {
+        per_class: 10,
+        per_org: 10,
+        open_per_org: 3,
+        running_per_org: 5,
+        reannounce: Duration::from_secs(60),
+    };
+    let toys = Toys::new().await;
+    let jobs = toys.store.jobs();
+    toys.admit().await;
+    let first = jobs
+        .mark_announceable(Horizon::EVERYTHING, &limits)
+        .await
+        .unwrap();
+    assert_eq!(first.jobs.len(), 1);
+    toys.database.advance(HOUR).await;
+    let dead = toys.claim_next().await;
+    toys.leases_run_out().await;
+    let again = jobs.mark_announceable(first.horizon, &limits).await.unwrap();
+    assert_eq!(
+        (again.jobs.len(), again.horizon),
+        (1, first.horizon),
+        "it is old, and lives"
+    );
+    drop(dead);
+    let over = toys.claim_next().await;
+    jobs.settle(over.claim, toys::done(vec![job("next")]))
+        .await
+        .unwrap();
+    let moved = jobs.mark_announceable(again.horizon, &limits).await.unwrap();
+    assert_eq!(moved.jobs.len(), 1);
+    assert!(moved.horizon > again.horizon, "nothing lives below");
+    // as if its transaction had taken an hour to commit
+    toys.database
+        .run("UPDATE job SET not_before = not_before - interval '1 hour', announced_at = NULL")
+        .await;
+    let passed = jobs.mark_announceable(moved.horizon, &limits).await.unwrap();
+    assert_eq!(passed.jobs, []);
+    let whole = jobs
+        .mark_announceable(Horizon::EVERYTHING, &limits)
+        .await
+        .unwrap();
+    assert_eq!(whole.jobs.len(), 1, "everything is looked at now and then");
 }

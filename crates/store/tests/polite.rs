@@ -14,7 +14,7 @@ use nightshift_domain::{
 use nightshift_store::{
     Store, StoreError,
     instances::DayReport,
-    jobs::{ClaimAnswer, Claimed, Settlement, Settling},
+    jobs::{ClaimAnswer, Claimed, Horizon, Settlement, Settling},
     ledger::LedgerFilter,
     syncs::{AdmissionAnswer, Opening, Patience},
 };
@@ -186,11 +186,23 @@ async fn no_more_jobs_of_an_org_are_announced_than_may_run_beside_those_that_do(
     };
     let _running = claim(&store, org, jobs[0], ROOM).await.unwrap();
     assert_eq!(
-        store.jobs().mark_announceable(None, &limits).await.unwrap().len(),
+        store
+            .jobs()
+            .mark_announceable(Horizon::EVERYTHING, &limits)
+            .await
+            .unwrap()
+            .jobs
+            .len(),
         2
     );
     assert_eq!(
-        store.jobs().mark_announceable(None, &limits).await.unwrap().len(),
+        store
+            .jobs()
+            .mark_announceable(Horizon::EVERYTHING, &limits)
+            .await
+            .unwrap()
+            .jobs
+            .len(),
         0
     );
 }

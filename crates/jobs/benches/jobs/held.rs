@@ -11,7 +11,7 @@ use std::{
 use nightshift_domain::{JobId, OrgId};
 use nightshift_store::{
     Store,
-    jobs::{AnnounceLimits, ClaimAnswer},
+    jobs::{AnnounceLimits, ClaimAnswer, Horizon},
 };
 use nightshift_testkit::{
     TestDb,
@@ -79,7 +79,7 @@ async fn work(store: Store, due: Arc<Mutex<mpsc::Receiver<(OrgId, JobId)>>>) -> 
 }
 
 /// The load for one window.
-async fn window(store: &Store) -> Window {
+async fn window(store: &Store, horizon: &mut Horizon) -> Window {
     let (told, due) = mpsc::channel(10_000);
     let due = Arc::new(Mutex::new(due));
     let workers: Vec<_> = (0..WORKERS)
@@ -90,9 +90,10 @@ async fn window(store: &Store) -> Window {
     while began.elapsed() < WINDOW {
         pace.tick().await;
         let asked = Instant::now();
-        let jobs = store.jobs().mark_announceable(None, &LIMITS).await.unwrap();
+        let marked = store.jobs().mark_announceable(*horizon, &LIMITS).await.unwrap();
+        *horizon = marked.horizon;
         seen.dispatches.add(asked.elapsed().as_secs_f64() * 1e3);
-        for job in jobs {
+        for job in marked.jobs {
             told.send((job.org, job.job)).await.unwrap();
         }
     }
@@ -118,13 +119,14 @@ async fn hold(database: &TestDb) -> PgConnection {
 pub async fn compare() {
     let site = Site::new(CHAINS).await;
     fill(&site.database).await;
-    window(&site.store).await;
-    let free = window(&site.store).await;
+    let mut horizon = Horizon::EVERYTHING;
+    window(&site.store, &mut horizon).await;
+    let free = window(&site.store, &mut horizon).await;
     println!("no snapshot: {free}");
     let holder = hold(&site.database).await;
     let mut held = Vec::new();
     for n in 1..=HELD_WINDOWS {
-        let seen = window(&site.store).await;
+        let seen = window(&site.store, &mut horizon).await;
         println!("snapshot held for {} s: {seen}", n as u64 * WINDOW.as_secs());
         held.push(seen);
     }

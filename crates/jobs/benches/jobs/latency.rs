@@ -142,7 +142,7 @@ async fn round(site: &Site, pool: &PgPool, watched: &Arc<Watched>) -> Vec<f64> {
         tokio::spawn(async move {
             insert(&pool, chain).await;
             let (store, queue) = (&machine.store, machine.queue.as_ref());
-            announce(store, queue, &machine.settings, Some(chain.org))
+            announce(store, queue, &machine.settings, chain.org)
                 .await
                 .unwrap();
         });

@@ -3,18 +3,26 @@
 //! It keeps at most a room's worth of each class in the broker, a few of each org (one huge org starves nobody),
 //! retrieves before polls, no more retrieves than an org may have open, no more jobs than it may have running. It only marks `announced_at`; whoever
 //! calls it publishes, and unmarks what was not confirmed.
+//!
+//! A sweep begins where the one before saw the first job that was not over: what lies below are entries of jobs that are
+//! gone, and while somebody holds a snapshot nobody can clean them up.
 
 use std::{sync::LazyLock, time::Duration};
 
 use domain::{Class, JobId, OrgId};
+use jiff::Timestamp;
 use nightshift_domain as domain;
-use sqlx::Row;
+use sqlx::{
+    Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use super::Jobs;
 use crate::{
     error::{StoreError, at},
-    row::word,
+    row::{Stamp, word},
 };
 
 /// The bounds of announcing.
@@ -56,24 +64,60 @@ pub enum Told {
     Before,
 }
 
+/// From when on a sweep looks at what is due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct Horizon(Option<Timestamp>);
+
+impl Horizon {
+    /// From the beginning. Now and then a sweep must: what commits late, or after the clock went back, lies below what
+    /// the sweeps before have seen.
+    pub const EVERYTHING: Self = Self(None);
+}
+
+/// What a statement has marked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Marked {
+    /// To be announced.
+    pub jobs: Vec<DueJob>,
+    /// Where the next sweep may begin.
+    pub horizon: Horizon,
+}
+
 /// For the sweep.
-const OF_ALL: &str = include_str!("announceable.sql");
-/// What the sweep's statement says of orgs.
-const ANY_ORG: &str = "($1::uuid IS NULL OR org_id = $1)";
+pub(super) const OF_ALL: &str = include_str!("announceable.sql");
+/// Which jobs the sweep's statement looks at.
+const SINCE: &str = "not_before >= coalesce($1::timestamptz, '-infinity')";
 /// The same of one org, as a text of its own: the plan that the server keeps of it goes by the org. One plan for both
 /// would go through what is due of all orgs, and planning anew for each settlement costs more than all else it does.
-static OF_ORG: LazyLock<String> = LazyLock::new(|| OF_ALL.replace(ANY_ORG, "org_id = $1"));
+static OF_ORG: LazyLock<String> = LazyLock::new(|| OF_ALL.replace(SINCE, "org_id = $1"));
 
 impl Jobs<'_> {
-    /// Marks what should be announced, of all orgs (`None`: the sweep) or of one that was just settled.
+    /// Marks what should be announced of all orgs: the sweep.
     pub async fn mark_announceable(
         self,
-        org: Option<OrgId>,
+        horizon: Horizon,
+        limits: &AnnounceLimits,
+    ) -> Result<Marked, StoreError> {
+        let query = sqlx::query(OF_ALL).bind(horizon.0.map(Stamp));
+        self.mark(query, limits).await
+    }
+
+    /// The same of one org, that was just settled.
+    pub async fn mark_announceable_of(
+        self,
+        org: OrgId,
         limits: &AnnounceLimits,
     ) -> Result<Vec<DueJob>, StoreError> {
-        let sql = if org.is_some() { OF_ORG.as_str() } else { OF_ALL };
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(org.map(OrgId::uuid))
+        let query = sqlx::query(sqlx::AssertSqlSafe(OF_ORG.as_str())).bind(org.uuid());
+        Ok(self.mark(query, limits).await?.jobs)
+    }
+
+    async fn mark(
+        self,
+        query: Query<'_, Postgres, PgArguments>,
+        limits: &AnnounceLimits,
+    ) -> Result<Marked, StoreError> {
+        let rows = query
             .bind(limits.reannounce.as_secs_f64())
             .bind(i64::from(limits.per_class))
             .bind(i64::from(limits.per_org))
@@ -82,21 +126,12 @@ impl Jobs<'_> {
             .fetch_all(&self.store.pool)
             .await
             .map_err(at("jobs.mark_announceable"))?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(DueJob {
-                    org: OrgId::from_uuid(row.get("org_id")),
-                    job: JobId::from_uuid(row.get("id")),
-                    class: word("job", "class", row.get("class"))?,
-                    traceparent: row.get("traceparent"),
-                    told: if row.get("told_before") {
-                        Told::Before
-                    } else {
-                        Told::Never
-                    },
-                })
-            })
-            .collect()
+        let since = rows.first().map(|row| row.get::<Stamp, _>("since").0);
+        let jobs = rows.iter().filter_map(|row| due_job(row).transpose());
+        Ok(Marked {
+            jobs: jobs.collect::<Result<_, _>>()?,
+            horizon: Horizon(since),
+        })
     }
 
     /// Takes the mark back from jobs that the broker did not confirm, so that the next sweep finds them.
@@ -121,13 +156,31 @@ impl Jobs<'_> {
     }
 }
 
+/// None where nothing was marked: the row tells of the horizon alone.
+fn due_job(row: &PgRow) -> Result<Option<DueJob>, StoreError> {
+    let Some(org) = row.get::<Option<Uuid>, _>("org_id") else {
+        return Ok(None);
+    };
+    Ok(Some(DueJob {
+        org: OrgId::from_uuid(org),
+        job: JobId::from_uuid(row.get("id")),
+        class: word("job", "class", row.get("class"))?,
+        traceparent: row.get("traceparent"),
+        told: if row.get("told_before") {
+            Told::Before
+        } else {
+            Told::Never
+        },
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_asked_for_one_org_differs_from_what_the_sweep_asks_by_the_org_alone() {
-        assert_eq!(OF_ALL.matches(ANY_ORG).count(), 1);
+        assert_eq!(OF_ALL.matches(SINCE).count(), 1);
         assert!(OF_ORG.contains("AND org_id = $1\n"));
     }
 }

@@ -1,5 +1,5 @@
 -- jobs.mark_announceable
--- $1 org or null, $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org,
+-- $1 since when or null (of one org: the org), $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org,
 -- $6 running per org
 WITH paused_class AS MATERIALIZED (
     SELECT name FROM pause WHERE kind = 'class'
@@ -23,7 +23,7 @@ WITH paused_class AS MATERIALIZED (
            sync_id IS NOT NULL AS of_sync,
            state = 'claimed' AND lease_until >= nightshift_now() AS running
       FROM job
-     WHERE not_before <= nightshift_now() AND state <> 'dead' AND ($1::uuid IS NULL OR org_id = $1)
+     WHERE not_before <= nightshift_now() AND state <> 'dead' AND not_before >= coalesce($1::timestamptz, '-infinity')
 ), room AS (
     SELECT class, $3 - count(*) FILTER (WHERE pending) AS room FROM due GROUP BY class
 ), busy AS (
@@ -75,8 +75,13 @@ WITH paused_class AS MATERIALIZED (
        AND (job.state = 'due' OR job.lease_until < nightshift_now())
      ORDER BY job.org_id, job.id
        FOR UPDATE OF job SKIP LOCKED
+), marked AS (
+    UPDATE job SET announced_at = nightshift_now()
+      FROM locked
+     WHERE job.org_id = locked.org_id AND job.id = locked.id
+    RETURNING job.org_id, job.id, job.class, job.traceparent, locked.told_before
 )
-UPDATE job SET announced_at = nightshift_now()
-  FROM locked
- WHERE job.org_id = locked.org_id AND job.id = locked.id
-RETURNING job.org_id, job.id, job.class, job.traceparent, locked.told_before
+-- what a transaction still open has made due may be a little older than what is seen here
+SELECT marked.*, horizon.since
+  FROM (SELECT coalesce(min(not_before), nightshift_now()) - interval '10 seconds' AS since FROM due) AS horizon
+  LEFT JOIN marked ON true

@@ -82,7 +82,7 @@ async fn due_now(c: &mut PgConnection, deed: Deed, job: &JobRow) -> Result<(), S
         "-- jobs.due_now
         UPDATE job SET state = CASE state WHEN 'claimed' THEN state ELSE 'due' END, fence = fence + 1,
                lease_until = CASE state WHEN 'claimed' THEN nightshift_now() - interval '1 millisecond' END,
-               not_before = least(not_before, nightshift_now()), announced_at = NULL, waiting_for = NULL,
+               not_before = nightshift_now(), announced_at = NULL, waiting_for = NULL,
                attempts = CASE WHEN $3 THEN 0 ELSE attempts END, deaths = CASE WHEN $3 THEN 0 ELSE deaths END
          WHERE org_id = $1 AND id = $2",
     )

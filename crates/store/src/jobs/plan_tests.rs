@@ -9,6 +9,7 @@ use nightshift_testkit::TestDb;
 use sqlx::{Row, raw_sql};
 
 use super::{
+    announce::OF_ALL,
     claim::CLAIM,
     take::{DEAD, DELETE, DUE},
 };
@@ -71,5 +72,26 @@ async fn claims_and_settlements_go_by_the_primary_key_whatever_the_statistics_sa
                 "after {before}:\n{plan}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_begins_at_its_horizon_and_reads_nothing_below_it() {
+    let database = TestDb::fresh().await;
+    database.run(MANY_ORGS).await;
+    for before in ["SELECT 1", "ANALYZE job"] {
+        database.run(before).await;
+        let types = "timestamptz, float8, int8, int8, int8, int8";
+        let plan = plan(&database, OF_ALL, types, "now(), 60, 100, 4, 3, 5").await;
+        let mut lines = plan.lines();
+        let due = lines.find(|line| line.contains("job_due")).expect(&plan);
+        let bounds = lines.next().unwrap();
+        assert!(
+            due.contains("Index Scan")
+                && bounds.contains("Index Cond")
+                && bounds.contains("not_before >=")
+                && bounds.contains("not_before <="),
+            "after {before}:\n{plan}"
+        );
     }
 }

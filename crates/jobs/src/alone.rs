@@ -28,6 +28,11 @@ pub(crate) enum Entry<'a> {
 }
 
 impl Alone {
+    /// Whether a job that has died need not be claimed now: a claim that only waits may die too, with whom it waits for.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.available_permits() == 0
+    }
+
     /// Asks for a job with so many deaths.
     pub(crate) fn enter(&self, deaths: u32) -> Entry<'_> {
         if deaths == 0 {
@@ -44,8 +49,9 @@ mod tests {
     #[test]
     fn of_those_that_have_died_one_runs_at_a_time_and_fresh_ones_always_do() {
         let alone = Alone::default();
+        assert!(!alone.is_taken());
         let first = alone.enter(1);
-        assert!(matches!(first, Entry::Alone(_)));
+        assert!(matches!(first, Entry::Alone(_)) && alone.is_taken());
         assert!(matches!(alone.enter(2), Entry::Taken));
         assert!(matches!(alone.enter(0), Entry::Free));
         drop(first);

@@ -8,7 +8,7 @@ use nightshift_domain as domain;
 use nightshift_queue::{Announced, JobMessage, Queue};
 use nightshift_store::{
     Store,
-    jobs::{AnnounceLimits, DueJob, Horizon, Told},
+    jobs::{DueJob, Horizon, Told},
 };
 
 use crate::{error::JobsError, events, settings::JobsSettings};
@@ -21,7 +21,10 @@ pub async fn announce(
     org: OrgId,
 ) -> Result<(), JobsError> {
     fail::fail_point!("before-announce", |_| std::process::abort());
-    let jobs = store.jobs().mark_announceable_of(org, &limits(settings)).await?;
+    let jobs = store
+        .jobs()
+        .mark_announceable_of(org, &settings.announcing())
+        .await?;
     send(store, queue, jobs).await
 }
 
@@ -33,14 +36,17 @@ pub async fn announce_all(
     horizon: Horizon,
 ) -> Result<(usize, Horizon), JobsError> {
     fail::fail_point!("before-announce", |_| std::process::abort());
-    let marked = store.jobs().mark_announceable(horizon, &limits(settings)).await?;
+    let marked = store
+        .jobs()
+        .mark_announceable(horizon, &settings.announcing())
+        .await?;
     let announced = marked.jobs.len();
     send(store, queue, marked.jobs).await?;
     Ok((announced, marked.horizon))
 }
 
 /// Sends jobs that are marked as announced.
-async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(), JobsError> {
+pub(crate) async fn send(store: &Store, queue: &dyn Queue, jobs: Vec<DueJob>) -> Result<(), JobsError> {
     if jobs.is_empty() {
         return Ok(());
     }
@@ -109,16 +115,5 @@ fn tell(messages: &[JobMessage], answers: &[Announced]) {
         if of_class(Announced::Unroutable) > 0 {
             events::unroutable(class);
         }
-    }
-}
-
-/// The limits of announcing, as `store` wants them.
-fn limits(settings: &JobsSettings) -> AnnounceLimits {
-    AnnounceLimits {
-        per_class: settings.announced_per_class,
-        per_org: settings.announced_per_org,
-        open_per_org: settings.open_retrieves_per_org,
-        running_per_org: settings.calls_per_org,
-        reannounce: std::time::Duration::from_secs(settings.reannounce_seconds),
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     alone::{Alone, Entry},
-    announce::announce,
+    announce::{announce, send},
     decide::{JobFacts, decide, poison},
     error::JobsError,
     events,
@@ -78,17 +78,14 @@ impl<C: Send + Sync + 'static> Machine<C> {
     /// An error means that the database could not be asked; the message must be given back.
     pub async fn run(&self, message: &JobMessage, stop: &CancellationToken) -> Result<Ran, JobsError> {
         fail::fail_point!("before-claim", |_| std::process::abort());
-        let claimed = match self
-            .store
-            .jobs()
-            .claim(
-                message.org,
-                message.job,
-                self.settings.lease(),
-                self.settings.calls_per_org,
-            )
-            .await?
-        {
+        let (org, job, jobs) = (message.org, message.job, self.store.jobs());
+        let (lease, room) = (self.settings.lease(), self.settings.calls_per_org);
+        let answer = if self.alone.is_taken() {
+            jobs.claim_fresh(org, job, lease, room).await?
+        } else {
+            jobs.claim(org, job, lease, room).await?
+        };
+        let claimed = match answer {
             ClaimAnswer::Ours(claimed) => claimed,
             ClaimAnswer::Refused => {
                 events::refused(message.class);
@@ -136,13 +133,20 @@ impl<C: Send + Sync + 'static> Machine<C> {
         };
         fail::fail_point!("settled", |_| std::process::abort());
         events::settled(org, job, &kind, outcome, started.elapsed());
-        if settled == Settled::Written(Due::Now) {
-            // a failure to announce is no failure of the job: the sweep finds what was not announced
-            if let Err(error) = announce(&self.store, self.queue.as_ref(), &self.settings, org).await {
-                tracing::warn!(%error, "could not announce what follows job {job}; the sweep will");
-            }
+        // a failure to announce is no failure of the job: the sweep finds what was not announced
+        if let Err(error) = self.announce(org, settled).await {
+            tracing::warn!(%error, "could not announce what follows job {job}; the sweep will");
         }
         Ok(if released { Ran::Released } else { Ran::Settled })
+    }
+
+    async fn announce(&self, org: OrgId, settled: Settled) -> Result<(), JobsError> {
+        let (store, queue) = (&self.store, self.queue.as_ref());
+        match settled {
+            Settled::Written(Due::Now) => announce(store, queue, &self.settings, org).await,
+            Settled::Written(Due::Marked(jobs)) => send(store, queue, jobs).await,
+            Settled::Written(Due::Later) | Settled::SyncEnded => Ok(()),
+        }
     }
 
     /// The calls of a run that may settle nothing any more were made all the same.
@@ -271,7 +275,12 @@ impl<C: Send + Sync + 'static> Machine<C> {
 
     async fn settle(&self, claimed: Claimed, settling: Settling, bill: Bill) -> Result<Settled, JobsError> {
         let settlement = Settlement { settling, bill };
-        Ok(self.store.jobs().settle(claimed.claim, settlement).await?)
+        let limits = self.settings.announcing();
+        let settled = self
+            .store
+            .jobs()
+            .settle_and_mark(claimed.claim, settlement, &limits);
+        Ok(settled.await?)
     }
 }
 

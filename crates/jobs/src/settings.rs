@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nightshift_store::jobs::AnnounceLimits;
 use serde::{Deserialize, Serialize};
 
 /// `[jobs]` of the configuration. Each has a default that fits a fleet of 100,000 orgs.
@@ -58,6 +59,17 @@ impl JobsSettings {
     /// The lease of a claim.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds)
+    }
+
+    /// The limits of announcing, as `store` wants them.
+    pub fn announcing(&self) -> AnnounceLimits {
+        AnnounceLimits {
+            per_class: self.announced_per_class,
+            per_org: self.announced_per_org,
+            open_per_org: self.open_retrieves_per_org,
+            running_per_org: self.calls_per_org,
+            reannounce: Duration::from_secs(self.reannounce_seconds),
+        }
     }
 
     /// Between two sweeps.

@@ -100,6 +100,27 @@ pub enum Settling {
 }
 
 impl Settling {
+    /// The jobs that may follow.
+    pub(crate) fn follow(&self) -> Vec<&NewJob> {
+        match self {
+            Self::Done { next, last, .. } => next.iter().chain(last).collect(),
+            Self::Split { halves } => halves.iter().collect(),
+            Self::Again { from } => vec![from],
+            Self::Wait { .. } | Self::Retry { .. } | Self::Fail { .. } | Self::Release => vec![],
+        }
+    }
+
+    /// Names what follows, so that a settlement that is tried again inserts the same jobs.
+    pub(crate) fn draw_ids(&mut self) {
+        let drawn = |job: &mut NewJob| job.id = Some(insert::id(job));
+        match self {
+            Self::Done { next, last, .. } => next.iter_mut().chain(last).for_each(drawn),
+            Self::Split { halves } => halves.iter_mut().for_each(drawn),
+            Self::Again { from } => drawn(from),
+            Self::Wait { .. } | Self::Retry { .. } | Self::Fail { .. } | Self::Release => {}
+        }
+    }
+
     /// For timeline, log and metric.
     pub fn name(&self) -> &'static str {
         match self {
@@ -136,19 +157,21 @@ impl From<StepError> for Failure {
 }
 
 /// What a settlement did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Settled {
-    /// All of it was written. `Due::Now` asks for an announcement.
+    /// All of it was written.
     Written(Due),
     /// The sync had ended: effects dropped, the job deleted.
     SyncEnded,
 }
 
 /// Whether a transaction left a job of the org due at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Due {
-    /// Yes.
+    /// Yes: what is due is to be marked and sent.
     Now,
+    /// Yes, and these are marked: they are to be sent.
+    Marked(Vec<DueJob>),
     /// Later, or none.
     Later,
 }

@@ -23,7 +23,7 @@ use model::{Answer, Deed, Held, How, Job, Model};
 use nightshift_domain::{JobId, LeftOut, LeftOutReason, NewJob};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{AnnounceLimits, Claimed, Horizon, Settled, Settlement, Settling},
+    jobs::{AnnounceLimits, Claimed, Due, DueJob, Horizon, Settled, Settlement, Settling},
 };
 use nightshift_testkit::{
     TestDb,
@@ -136,8 +136,15 @@ impl System {
     async fn settle(&mut self, held: Held, how: How) -> Answer {
         let claimed = self.claims.remove(&held).unwrap();
         let settlement = self.settlement(&claimed, how).await;
-        match self.toys.store.jobs().settle(claimed.claim, settlement).await {
-            Ok(Settled::Written(_)) => Answer::Done,
+        let jobs = self.toys.store.jobs();
+        let settled = if model::marks(held) {
+            jobs.settle_and_mark(claimed.claim, settlement, &LIMITS).await
+        } else {
+            jobs.settle(claimed.claim, settlement).await
+        };
+        match settled {
+            Ok(Settled::Written(Due::Marked(jobs))) => self.announced(&jobs),
+            Ok(Settled::Written(Due::Now | Due::Later)) => Answer::Done,
             Ok(Settled::SyncEnded) => Answer::Ended,
             Err(StoreError::LeaseLost) => Answer::No,
             Err(error) => panic!("{}", error.detail()),
@@ -162,7 +169,11 @@ impl System {
         let jobs = self.toys.store.jobs();
         let marked = jobs.mark_announceable(self.horizon, &LIMITS).await.unwrap();
         self.horizon = marked.horizon;
-        Answer::Announced(marked.jobs.iter().map(|due| self.number(due.job)).collect())
+        self.announced(&marked.jobs)
+    }
+
+    fn announced(&self, jobs: &[DueJob]) -> Answer {
+        Answer::Announced(jobs.iter().map(|due| self.number(due.job)).collect())
     }
 
     async fn act(&mut self, deed: Deed) -> Answer {

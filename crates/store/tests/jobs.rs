@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use nightshift_domain::{Bill, Class, Door, FailureCode, Kind, Mode, NewJob, OrgId, SyncId, SyncRequest};
 use nightshift_store::{
     Store, StoreError,
-    jobs::{AnnounceLimits, ClaimAnswer, Claimed, Failure, Horizon, JobsFilter, Settlement, Settling},
+    jobs::{
+        AnnounceLimits, ClaimAnswer, Claimed, Due, Failure, Horizon, JobsFilter, Settled, Settlement,
+        Settling,
+    },
     requests::{IdSource, RequestId},
     syncs::{AdmissionAnswer, Opening, Patience},
 };
@@ -21,6 +24,13 @@ use nightshift_testkit::{
 const LEASE: Duration = Duration::from_secs(30);
 /// More than any of these tests claims at once.
 const ROOM: u32 = 50;
+const LIMITS: AnnounceLimits = AnnounceLimits {
+    per_class: 10,
+    per_org: 10,
+    open_per_org: 3,
+    running_per_org: 5,
+    reannounce: Duration::from_secs(60),
+};
 const PATIENCE: Patience = Patience::For(Duration::from_secs(600));
 
 async fn org(store: &Store, n: u32) -> OrgId {
@@ -265,25 +275,18 @@ async fn bodies_that_nobody_refers_to_are_collected_once_no_sync_is_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_begins_where_the_one_before_saw_the_first_job_that_is_not_over() {
     const HOUR: Duration = Duration::from_secs(3_600);
-    let limits = AnnounceLimits {
-        per_class: 10,
-        per_org: 10,
-        open_per_org: 3,
-        running_per_org: 5,
-        reannounce: Duration::from_secs(60),
-    };
     let toys = Toys::new().await;
     let jobs = toys.store.jobs();
     toys.admit().await;
     let first = jobs
-        .mark_announceable(Horizon::EVERYTHING, &limits)
+        .mark_announceable(Horizon::EVERYTHING, &LIMITS)
         .await
         .unwrap();
     assert_eq!(first.jobs.len(), 1);
     toys.database.advance(HOUR).await;
     let dead = toys.claim_next().await;
     toys.leases_run_out().await;
-    let again = jobs.mark_announceable(first.horizon, &limits).await.unwrap();
+    let again = jobs.mark_announceable(first.horizon, &LIMITS).await.unwrap();
     assert_eq!(
         (again.jobs.len(), again.horizon),
         (1, first.horizon),
@@ -294,18 +297,42 @@ async fn a_sweep_begins_where_the_one_before_saw_the_first_job_that_is_not_over(
     jobs.settle(over.claim, toys::done(vec![job("next")]))
         .await
         .unwrap();
-    let moved = jobs.mark_announceable(again.horizon, &limits).await.unwrap();
+    let moved = jobs.mark_announceable(again.horizon, &LIMITS).await.unwrap();
     assert_eq!(moved.jobs.len(), 1);
     assert!(moved.horizon > again.horizon, "nothing lives below");
     // as if its transaction had taken an hour to commit
     toys.database
         .run("UPDATE job SET not_before = not_before - interval '1 hour', announced_at = NULL")
         .await;
-    let passed = jobs.mark_announceable(moved.horizon, &limits).await.unwrap();
+    let passed = jobs.mark_announceable(moved.horizon, &LIMITS).await.unwrap();
     assert_eq!(passed.jobs, []);
     let whole = jobs
-        .mark_announceable(Horizon::EVERYTHING, &limits)
+        .mark_announceable(Horizon::EVERYTHING, &LIMITS)
         .await
         .unwrap();
     assert_eq!(whole.jobs.len(), 1, "everything is looked at now and then");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_marks_what_follows_where_no_limit_can_bind_and_nothing_is_paused() {
+    const PAUSE: &str = "DELETE FROM job WHERE state = 'due';
+        INSERT INTO pause (org_id, kind, name, since, person, reason)
+        VALUES ('00000000-0000-0000-0000-000000000000', 'class', 'poll', now(), 'ann', 'a test')";
+    let toys = Toys::new().await;
+    let jobs = toys.store.jobs();
+    toys.admit().await;
+    for (followers, before, marked) in [(3, "SELECT 1", 3), (2, "SELECT 1", 0), (1, PAUSE, 0)] {
+        let claimed = toys.claim_next().await;
+        toys.database.run(before).await;
+        let next = toys::done((0..followers).map(|_| job("next")).collect());
+        let settled = jobs.settle_and_mark(claimed.claim, next, &LIMITS).await.unwrap();
+        let sent = match settled {
+            Settled::Written(Due::Marked(jobs)) => jobs.len(),
+            settled => {
+                assert_eq!(settled, Settled::Written(Due::Now));
+                0
+            }
+        };
+        assert_eq!(sent, marked, "{followers} followers after {before}");
+    }
 }

@@ -113,14 +113,19 @@ impl TestDb {
             .expect("the test's database answers")
     }
 
-    /// Moves the database's clock forward.
+    /// Moves the database's clock forward: of this database, in the middle of whatever runs on it.
     ///
     /// # Panics
     /// When the server is gone.
     pub async fn advance(&self, by: Duration) {
+        let mut connection = self.connect().await;
+        connection
+            .execute(sqlx::raw_sql(include_str!("clock.sql")))
+            .await
+            .expect("the clock can be replaced");
         sqlx::query("UPDATE clock SET offset_seconds = offset_seconds + $1")
             .bind(by.as_secs_f64())
-            .execute(&mut self.connect().await)
+            .execute(&mut connection)
             .await
             .expect("the clock can be moved");
     }

@@ -136,11 +136,17 @@ impl Jobs<'_> {
 
     /// Takes the mark back from jobs that the broker did not confirm, so that the next sweep finds them.
     pub async fn unmark(self, jobs: &[DueJob]) -> Result<(), StoreError> {
-        if jobs.is_empty() {
+        self.unmark_each(jobs.iter().map(|job| (job.org, job.job))).await
+    }
+
+    pub(super) async fn unmark_each(
+        self,
+        jobs: impl Iterator<Item = (OrgId, JobId)>,
+    ) -> Result<(), StoreError> {
+        let (orgs, ids): (Vec<Uuid>, Vec<Uuid>) = jobs.map(|(org, job)| (org.uuid(), job.uuid())).unzip();
+        if ids.is_empty() {
             return Ok(());
         }
-        let orgs: Vec<Uuid> = jobs.iter().map(|job| job.org.uuid()).collect();
-        let ids: Vec<Uuid> = jobs.iter().map(|job| job.job.uuid()).collect();
         sqlx::query(
             "-- jobs.unmark
             UPDATE job SET announced_at = NULL

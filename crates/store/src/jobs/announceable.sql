@@ -83,5 +83,5 @@ WITH paused_class AS MATERIALIZED (
 )
 -- what a transaction still open has made due may be a little older than what is seen here
 SELECT marked.*, horizon.since
-  FROM (SELECT coalesce(min(not_before), nightshift_now()) - interval '10 seconds' AS since FROM due) AS horizon
+  FROM (SELECT coalesce(min(not_before), nightshift_now()) - interval '2 seconds' AS since FROM due) AS horizon
   LEFT JOIN marked ON true

@@ -87,9 +87,19 @@ pub struct Claimed {
 pub enum ClaimAnswer {
     /// It is ours.
     Ours(Box<Claimed>),
-    /// Claimed by another, too early, gone, locked at this moment, paused, or the org has no room: the message did its
-    /// work.
+    /// Claimed by another, too early, gone, locked at this moment, paused, not fresh, or the org has no room: the message
+    /// did its work.
     Refused,
+}
+
+/// How often within a lease a job that has died asks again for its place.
+const BREATHS_A_LEASE: u32 = 30;
+
+/// Which jobs are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Past {
+    Any,
+    NoDeath,
 }
 
 pub(super) const CLAIM: &str = "-- jobs.claim
@@ -101,6 +111,7 @@ pub(super) const CLAIM: &str = "-- jobs.claim
        AND (state = 'due' OR (state = 'claimed' AND lease_until < nightshift_now()))
        -- mostly nothing is paused: then that is all that is asked
        AND (NOT EXISTS (SELECT FROM pause) OR NOT is_paused($1, class))
+       AND ($5 OR state = 'due' AND deaths = 0)
        AND (sync_id IS NULL OR org_has_room($1, $4))
  RETURNING sync_id, kind, class, payload, fence, attempts, deaths, waits, traceparent, nightshift_now() AS now,
            (SELECT state FROM sync WHERE sync.org_id = job.org_id AND sync.id = job.sync_id) AS sync_state,
@@ -117,12 +128,35 @@ impl Jobs<'_> {
         lease: Duration,
         room: u32,
     ) -> Result<ClaimAnswer, StoreError> {
+        self.claim_of(org, job, lease, room, Past::Any).await
+    }
+
+    /// The same, unless a worker has died of the job: for one that could not run it now.
+    pub async fn claim_fresh(
+        self,
+        org: OrgId,
+        job: JobId,
+        lease: Duration,
+        room: u32,
+    ) -> Result<ClaimAnswer, StoreError> {
+        self.claim_of(org, job, lease, room, Past::NoDeath).await
+    }
+
+    async fn claim_of(
+        self,
+        org: OrgId,
+        job: JobId,
+        lease: Duration,
+        room: u32,
+        past: Past,
+    ) -> Result<ClaimAnswer, StoreError> {
         let asked = Instant::now();
         let row = sqlx::query(CLAIM)
             .bind(org.uuid())
             .bind(job.uuid())
             .bind(lease.as_secs_f64())
             .bind(i64::from(room))
+            .bind(past == Past::Any)
             .fetch_optional(&self.store.pool)
             .await
             .map_err(at("jobs.claim"));
@@ -131,7 +165,11 @@ impl Jobs<'_> {
             // a row that stays locked is being claimed or settled: still owned
             Err(StoreError::Busy { .. }) => return Ok(ClaimAnswer::Refused),
             Ok(None) => {
-                self.not_yet(org, job).await?;
+                let breath = match past {
+                    Past::Any => Duration::ZERO,
+                    Past::NoDeath => lease / BREATHS_A_LEASE,
+                };
+                self.not_yet(org, job, breath).await?;
                 return Ok(ClaimAnswer::Refused);
             }
             Err(error) => return Err(error),
@@ -167,15 +205,20 @@ impl Jobs<'_> {
         Ok(ClaimAnswer::Ours(Box::new(claimed)))
     }
 
-    /// A due job that met no room or a pause is announced again as soon as it may run, not when its message counts as lost.
-    async fn not_yet(self, org: OrgId, job: JobId) -> Result<(), StoreError> {
+    /// A due job that met no room or a pause is announced again as soon as it may run, not when its message counts as lost;
+    /// one that has died and must wait for its place, after a while.
+    async fn not_yet(self, org: OrgId, job: JobId, breath: Duration) -> Result<(), StoreError> {
         sqlx::query(
             "-- jobs.not_yet
-            UPDATE job SET announced_at = NULL
-             WHERE org_id = $1 AND id = $2 AND state = 'due' AND not_before <= nightshift_now()",
+            UPDATE job SET announced_at = NULL,
+                   not_before = CASE WHEN $3 > 0 AND (deaths > 0 OR state = 'claimed')
+                                     THEN nightshift_now() + make_interval(secs => $3) ELSE not_before END
+             WHERE org_id = $1 AND id = $2 AND not_before <= nightshift_now()
+               AND (state = 'due' OR state = 'claimed' AND lease_until < nightshift_now())",
         )
         .bind(org.uuid())
         .bind(job.uuid())
+        .bind(breath.as_secs_f64())
         .execute(&self.store.pool)
         .await
         .map_err(at("jobs.not_yet"))?;

@@ -60,7 +60,8 @@ pub(super) fn rows<'a>(jobs: impl IntoIterator<Item = &'a NewJob>) -> Result<Val
     jobs.into_iter().map(row).collect()
 }
 
-fn id(job: &NewJob) -> JobId {
+/// Its id, or one that is drawn now.
+pub(super) fn id(job: &NewJob) -> JobId {
     job.id.unwrap_or_else(|| JobId::from_uuid(Uuid::now_v7()))
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use super::{
-    Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail,
-    take::{Left, take},
+    AnnounceLimits, Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail,
+    take::{Few, Left, take},
 };
 use crate::{
     error::{StoreError, at},
@@ -24,12 +24,41 @@ const TRIES: u32 = 5;
 const BREATHS: [u64; 5] = [0, 50, 200, 1_000, 3_000];
 
 impl Jobs<'_> {
-    /// Settles. `Err(LeaseLost)` when the fence no longer fits; nothing was written then.
+    /// Settles, and leaves all that is due to an announcement. `Err(LeaseLost)` when the fence no longer fits; nothing was
+    /// written then.
     pub async fn settle(self, claim: Claim, settlement: Settlement) -> Result<Settled, StoreError> {
+        self.settle_with(claim, settlement, Few(0)).await
+    }
+
+    /// Settles, and marks what follows as announced where none of the limits can bind: whoever calls sends it.
+    pub async fn settle_and_mark(
+        self,
+        claim: Claim,
+        settlement: Settlement,
+        limits: &AnnounceLimits,
+    ) -> Result<Settled, StoreError> {
+        let bounds = [
+            limits.per_org,
+            limits.open_per_org,
+            limits.running_per_org,
+            limits.per_class,
+        ];
+        let few = bounds.into_iter().min().unwrap_or_default();
+        self.settle_with(claim, settlement, Few(few)).await
+    }
+
+    async fn settle_with(
+        self,
+        claim: Claim,
+        mut settlement: Settlement,
+        few: Few,
+    ) -> Result<Settled, StoreError> {
+        // a settlement that is tried again inserts the same jobs
+        settlement.settling.draw_ids();
         let mut tries = 0;
         let mut breaths = BREATHS.into_iter();
         loop {
-            match self.settle_once(&claim, &settlement).await {
+            match self.settle_once(&claim, &settlement, few).await {
                 Err(StoreError::Busy { .. }) if tries < TRIES => tries += 1,
                 // the connection was lost before COMMIT was sent: nothing is written, and the claim still stands
                 Err(error @ StoreError::Unavailable { .. }) => match breaths.next() {
@@ -46,7 +75,12 @@ impl Jobs<'_> {
         }
     }
 
-    async fn settle_once(self, claim: &Claim, settlement: &Settlement) -> Result<Settled, StoreError> {
+    async fn settle_once(
+        self,
+        claim: &Claim,
+        settlement: &Settlement,
+        few: Few,
+    ) -> Result<Settled, StoreError> {
         let mut tx = self.store.begin("jobs.settle").await?;
         let state = match claim.sync {
             Some(sync) => Some(syncs::lock(&mut tx, claim.org, sync).await?),
@@ -57,7 +91,7 @@ impl Jobs<'_> {
             Some(state) if !state.is_open() => Left::Bill,
             _ => Left::All,
         };
-        let taken = take(&mut tx, claim, settlement, left).await?;
+        let taken = take(&mut tx, claim, settlement, left, few).await?;
         ::fail::fail_point!("settle-taken", |_| std::process::abort());
         if left == Left::Bill {
             tx.commit().await?;
@@ -90,12 +124,12 @@ impl Jobs<'_> {
             match found {
                 Ok(Some(_)) => return Ok(None),
                 Ok(None) => {
-                    let follows = matches!(settlement.settling, Settling::Fail { .. });
-                    return Ok(Some(Settled::Written(if follows {
-                        Due::Later
-                    } else {
-                        Due::Now
-                    })));
+                    // nobody was told of what the lost answer would have named
+                    let follow = settlement.settling.follow().into_iter().filter_map(|job| job.id);
+                    self.unmark_each(follow.map(|id| (claim.org, id))).await?;
+                    let fails = matches!(settlement.settling, Settling::Fail { .. });
+                    let due = if fails { Due::Later } else { Due::Now };
+                    return Ok(Some(Settled::Written(due)));
                 }
                 Err(error) if error.is_transient() => last = Some(error),
                 Err(error) => return Err(error),

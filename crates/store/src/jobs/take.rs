@@ -5,14 +5,23 @@
 //! parts read `mine`, the row that was taken: where the fence does not fit there is none, and nothing is written. The
 //! sync's row is locked by a statement before it, so that this one sees what others have settled.
 
+use domain::{JobId, OrgId};
+use nightshift_domain as domain;
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
 
-use super::{Claim, Due, Settlement, Settling, fail, insert::rows};
+use super::{Claim, Due, DueJob, Settlement, Settling, Told, fail, insert::rows};
 use crate::{
     error::{StoreError, at},
-    row::Stamp,
+    row::{Stamp, word},
 };
+
+macro_rules! nothing_follows {
+    () => {
+        "SELECT kind, traceparent, false AS due, NULL::uuid[] AS ids, NULL::text[] AS classes FROM mine"
+    };
+}
 
 macro_rules! mine {
     ($name:literal, $change:literal, $then:expr) => {
@@ -41,13 +50,13 @@ pub(super) const DUE: &str = mine!(
     "UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
             not_before = coalesce($8, nightshift_now()), attempts = attempts + $9, waits = waits + $10,
             waiting_for = $11, payload = coalesce($12, payload)",
-    "SELECT kind, false AS due FROM mine"
+    nothing_follows!()
 );
 /// The job is kept for a person.
 pub(super) const DEAD: &str = mine!(
     "jobs.settle_dead",
     "UPDATE job SET state = 'dead', lease_until = NULL",
-    "SELECT kind, false AS due FROM mine"
+    nothing_follows!()
 );
 
 /// What the sync's end leaves of a settlement.
@@ -59,11 +68,16 @@ pub(super) enum Left {
     Bill,
 }
 
+/// Up to how many live jobs of an org what follows is marked as announced in the same statement: no more than the smallest
+/// of the limits. Beyond them, the announcement decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Few(pub u32);
+
 /// What was taken.
 pub(super) struct Taken {
     /// The job's kind, for whom effects book calls.
     pub kind: String,
-    /// Whether a job of the org is due at once.
+    /// Whether a job of the org is due at once, and who tells the queue.
     pub due: Due,
 }
 
@@ -73,6 +87,7 @@ pub(super) async fn take(
     claim: &Claim,
     settlement: &Settlement,
     left: Left,
+    few: Few,
 ) -> Result<Taken, StoreError> {
     let settling = &settlement.settling;
     let event = (left == Left::All).then(|| settling.name());
@@ -88,7 +103,12 @@ pub(super) async fn take(
             .bind(&kinds)
             .bind(&calls)
     };
-    let ends = |next: Value, when: Follows| mine(DELETE).bind(next).bind(when == Follows::Last);
+    let ends = |next: Value, when: Follows| {
+        mine(DELETE)
+            .bind(next)
+            .bind(when == Follows::Last)
+            .bind(i64::from(few.0))
+    };
     let due = |until: Option<jiff::Timestamp>, attempts: i32, waits: i32, why: Option<&'static str>| {
         mine(DUE)
             .bind(until.map(Stamp))
@@ -113,11 +133,35 @@ pub(super) async fn take(
     };
     let row = query.fetch_optional(c).await.map_err(at("jobs.settle"))?;
     let row = row.ok_or(StoreError::LeaseLost)?;
-    let at_once = row.get::<bool, _>("due") || *settling == Settling::Release;
+    let due = match marked(claim.org, &row)? {
+        _ if row.get("due") || *settling == Settling::Release => Due::Now,
+        marked if marked.is_empty() => Due::Later,
+        marked => Due::Marked(marked),
+    };
     Ok(Taken {
         kind: row.get("kind"),
-        due: if at_once { Due::Now } else { Due::Later },
+        due,
     })
+}
+
+/// What follows and is marked as announced already.
+fn marked(org: OrgId, row: &PgRow) -> Result<Vec<DueJob>, StoreError> {
+    let ids: Option<Vec<Uuid>> = row.get("ids");
+    let classes: Option<Vec<String>> = row.get("classes");
+    let jobs = ids
+        .unwrap_or_default()
+        .into_iter()
+        .zip(classes.unwrap_or_default());
+    jobs.map(|(id, class)| {
+        Ok(DueJob {
+            org,
+            job: JobId::from_uuid(id),
+            class: word("job", "class", &class)?,
+            traceparent: row.get("traceparent"),
+            told: Told::Never,
+        })
+    })
+    .collect()
 }
 
 /// When a job follows.

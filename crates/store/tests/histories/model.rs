@@ -3,7 +3,10 @@
 //! Time passes in steps of 20 seconds and every term ends in the middle of one, so that the milliseconds which the
 //! database needs decide nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use proptest::{prelude::*, sample::select};
 use proptest_state_machine::ReferenceStateMachine;
@@ -43,6 +46,11 @@ pub enum How {
     Retry,
     Release,
     Fail,
+}
+
+/// Whether the settlement marks what follows as announced: that of each second job does.
+pub fn marks((job, _): Held) -> bool {
+    job % 2 == 0
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,10 +156,22 @@ impl Model {
             How::Done(_) | How::Split | How::Again | How::Fail => {
                 let deaths = row.deaths;
                 self.jobs.remove(&held.0);
+                let first = self.next;
                 self.follow(how, deaths);
+                if marks(held) && self.next > first {
+                    return self.mark(first..self.next);
+                }
             }
         }
         Answer::Done
+    }
+
+    fn mark(&mut self, jobs: Range<Job>) -> Answer {
+        let now = self.now;
+        for (_, row) in self.jobs.range_mut(jobs.clone()) {
+            row.announced = Some(now);
+        }
+        Answer::Announced(jobs.collect())
     }
 
     fn follow(&mut self, how: How, deaths: i32) {

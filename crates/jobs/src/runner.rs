@@ -144,7 +144,10 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let (store, queue) = (&self.store, self.queue.as_ref());
         match settled {
             Settled::Written(Due::Now) => announce(store, queue, &self.settings, org).await,
-            Settled::Written(Due::Marked(jobs)) => send(store, queue, jobs).await,
+            Settled::Written(Due::Marked(jobs)) => {
+                fail::fail_point!("before-announce", |_| std::process::abort());
+                send(store, queue, jobs).await
+            }
             Settled::Written(Due::Later) | Settled::SyncEnded => Ok(()),
         }
     }

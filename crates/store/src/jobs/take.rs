@@ -6,12 +6,13 @@
 //! sync's row is locked by a statement before it, so that this one sees what others have settled.
 
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use super::{Claim, Due, Settlement, Settling, fail, insert::rows};
 use crate::{
     error::{StoreError, at},
     row::Stamp,
+    session::Session,
 };
 
 macro_rules! mine {
@@ -69,7 +70,7 @@ pub(super) struct Taken {
 
 /// Moves or deletes the row and writes what goes with it.
 pub(super) async fn take(
-    c: &mut PgConnection,
+    c: &mut Session,
     claim: &Claim,
     settlement: &Settlement,
     left: Left,

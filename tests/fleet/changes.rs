@@ -144,7 +144,7 @@ async fn a_failed_sync_leaves_the_last_good_revision_untouched() {
         after: u32::try_from(batches - 1).unwrap(),
         ..Fault::new(FaultKind::TruncatedZip)
     };
-    fleet.simulator.fault("small", last_zip).unwrap();
+    fleet.simulator.fault("small", last_zip.clone()).unwrap();
     let failed = fleet.sync("small").await;
     assert_eq!(
         (failed["state"].as_str(), failed["failure"]["code"].as_str()),
@@ -154,22 +154,17 @@ async fn a_failed_sync_leaves_the_last_good_revision_untouched() {
     assert_eq!(failed["revision"], json!(null));
     is_still_of(&fleet, &first).await;
 
-    // the first of them fails while another is at work: what that one still brings is nobody's
+    // it fails while the one before is at work: what that one still brings is nobody's
     fleet.simulator.clear_faults("small", None).unwrap();
-    let first_zip = Fault {
-        times: Some(1),
-        ..Fault::new(FaultKind::TruncatedZip)
-    };
     let slow = Fault {
-        after: 1,
-        millis: Some(5_000),
+        after: last_zip.after - 1,
+        times: Some(1),
+        millis: Some(15_000),
         ..Fault::new(FaultKind::Slow)
     };
-    fleet.simulator.fault("small", first_zip).unwrap();
-    fleet
-        .simulator
-        .fault("small", slow.on(&[Call::Download]))
-        .unwrap();
+    for fault in [last_zip, slow.on(&[Call::Download])] {
+        fleet.simulator.fault("small", fault).unwrap();
+    }
     assert_eq!(fleet.sync("small").await["state"], "failed");
     let at_work = "SELECT count(*) FROM job JOIN org ON org.id = org_id WHERE org.name = 'small'";
     assert!(fleet.database.count(at_work).await > 0, "nobody was at work");

@@ -48,7 +48,7 @@ async fn a_peer_that_is_gone_without_a_word_is_given_up_after_two_heartbeats() {
     let begun = Instant::now();
     network.arm(Fault::HalfOpen);
     // both connections: what is published meanwhile is unknown or too late, what is answered ends
-    let (_, (), _) = tokio::join!(
+    let (_, (), ()) = tokio::join!(
         async {
             timeout(SOON, queue.announce(&wanted))
                 .await
@@ -57,7 +57,7 @@ async fn a_peer_that_is_gone_without_a_word_is_given_up_after_two_heartbeats() {
         async {
             timeout(SOON, held.ack.ack())
                 .await
-                .expect("an answer never ended")
+                .expect("an answer never ended");
         },
         async {
             let gone = health.wait_for(|health| *health == Health::Connecting);

@@ -301,9 +301,9 @@ mod tests {
         let (subscriber, telemetry) = assemble(&settings, &service(), move || pen.clone()).unwrap();
         let metrics = telemetry.metrics();
         // more than may wait, as fast as they come
-        const SPANS: u64 = 20_000;
+        let spans = 20_000;
         tracing::subscriber::with_default(subscriber, || {
-            for _ in 0..SPANS {
+            for _ in 0..spans {
                 tracing::info_span!("step").in_scope(|| {});
             }
         });
@@ -317,7 +317,7 @@ mod tests {
         };
         let (full, failed) = (dropped("queue_full"), dropped("export_failed"));
         assert!(full > 0 && failed > 0, "{full} and {failed}");
-        assert_eq!(full + failed, SPANS, "each is counted once");
+        assert_eq!(full + failed, spans, "each is counted once");
         let lines = paper.lines();
         assert!(lines.len() <= 1, "{lines:?}");
     }

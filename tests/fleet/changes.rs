@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nightshift_metadata::{Dated, registry};
@@ -114,6 +115,16 @@ async fn a_deleted_field_is_seen_though_its_objects_date_stays() {
     );
 }
 
+/// The org's readers see its first revision.
+async fn is_still_of(fleet: &Fleet, first: &[serde_json::Value]) {
+    let shown = fleet.json(&["org", "show", "small", "--json"]).await;
+    assert_eq!(shown["revision"], 1, "{shown}");
+    assert!(
+        fleet.export("small").await == first,
+        "the last good revision differs"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_leaves_the_last_good_revision_untouched() {
     let fleet = Fleet::running(&[("SYNC__BATCH_FILES", "10"), ("JOBS__MAX_ATTEMPTS", "1")]).await;
@@ -133,7 +144,7 @@ async fn a_failed_sync_leaves_the_last_good_revision_untouched() {
         after: u32::try_from(batches - 1).unwrap(),
         ..Fault::new(FaultKind::TruncatedZip)
     };
-    fleet.simulator.fault("small", last_zip).unwrap();
+    fleet.simulator.fault("small", last_zip.clone()).unwrap();
     let failed = fleet.sync("small").await;
     assert_eq!(
         (failed["state"].as_str(), failed["failure"]["code"].as_str()),
@@ -141,12 +152,26 @@ async fn a_failed_sync_leaves_the_last_good_revision_untouched() {
         "{failed}"
     );
     assert_eq!(failed["revision"], json!(null));
-    let shown = fleet.json(&["org", "show", "small", "--json"]).await;
-    assert_eq!(shown["revision"], 1, "{shown}");
-    assert!(
-        fleet.export("small").await == first,
-        "the last good revision differs"
-    );
+    is_still_of(&fleet, &first).await;
+
+    // it fails while the one before is at work: what that one still brings is nobody's
+    fleet.simulator.clear_faults("small", None).unwrap();
+    let slow = Fault {
+        after: last_zip.after - 1,
+        times: Some(1),
+        millis: Some(15_000),
+        ..Fault::new(FaultKind::Slow)
+    };
+    for fault in [last_zip, slow.on(&[Call::Download])] {
+        fleet.simulator.fault("small", fault).unwrap();
+    }
+    assert_eq!(fleet.sync("small").await["state"], "failed");
+    let at_work = "SELECT count(*) FROM job JOIN org ON org.id = org_id WHERE org.name = 'small'";
+    assert!(fleet.database.count(at_work).await > 0, "nobody was at work");
+    while fleet.database.count(at_work).await > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    is_still_of(&fleet, &first).await;
 
     // nor does the next one find anything of it
     fleet.simulator.clear_faults("small", None).unwrap();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nightshift_simulator::OrgSpec;
+use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 use nightshift_sync::registry;
 use nightshift_testkit::soaks;
 
@@ -35,6 +35,7 @@ async fn longest_wait(settings: &[(&str, &str)]) -> Duration {
         is_claimed(&fleet, kind).await;
         fleet.signal(dying, "KILL").await;
         let heir = fleet.start("worker", &[]);
+        is_taken_from_the_dead(&fleet, kind).await;
         let sync = fleet.sync(kind).await;
         assert_eq!(sync["state"], "succeeded", "{kind}: {sync}");
         let millis = fleet.database.count(AGAIN_AFTER).await;
@@ -43,6 +44,19 @@ async fn longest_wait(settings: &[(&str, &str)]) -> Duration {
     }
     fleet.database.history_holds().await;
     longest
+}
+
+/// Somebody claims what the dead one had.
+async fn is_taken_from_the_dead(fleet: &Fleet, kind: &str) {
+    let again = "SELECT count(*) FROM history WHERE event = 'claimed' AND fence > 1
+        AND sync = (SELECT id FROM sync ORDER BY admitted_at DESC LIMIT 1)";
+    for _ in 0..900 {
+        if fleet.database.count(again).await > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nobody takes {kind} from the dead");
 }
 
 async fn is_claimed(fleet: &Fleet, kind: &str) {
@@ -87,6 +101,37 @@ const CLAIMED_LATE: &str = "SELECT count(*) FROM history WHERE event = 'claimed'
 const TOLD: &str = "INSERT INTO history (event, org, number)
     SELECT 'told', gen_random_uuid(), (extract(epoch FROM nightshift_now()) * 1000000)::bigint";
 
+/// No row says that somebody works.
+async fn nobody_works(fleet: &Fleet, told_in: &str) {
+    let running = "SELECT concat_ws(' ', kind, fence) FROM job WHERE state = 'claimed'";
+    assert_eq!(fleet.database.texts(running).await, [""; 0], "told in {told_in}");
+}
+
+/// A worker is told in a step that ends long after the drain's deadline: it gives the job back and goes.
+async fn gives_back_what_outlasts_the_drain(fleet: &mut Fleet) {
+    let night = small_org().join("night-1");
+    fleet.connect(OrgSpec::from_folder("slow", night, None)).await;
+    let slow = Fault {
+        millis: Some(25_000),
+        ..Fault::new(FaultKind::Slow)
+    };
+    fleet.simulator.fault("slow", slow.on(&[Call::List])).unwrap();
+    fleet.json(&["sync", "slow", "--json"]).await;
+    let worker = fleet.start("worker", &[]);
+    let lists = "SELECT kind FROM job JOIN org ON org.id = org_id
+                  WHERE job.state = 'claimed' AND kind = 'inventory' AND org.name = 'slow'";
+    while fleet.database.texts(lists).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // the others' jobs are done by then, this one's first list is asked for
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    fleet.signal(worker, "TERM").await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), fleet.process(worker).wait()).await;
+    assert!(ended.unwrap().unwrap().success(), "slow");
+    nobody_works(fleet, "a step that outlasts the drain").await;
+    fleet.simulator.clear_faults("slow", None).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draining_worker_takes_nothing_new_and_leaves_no_running_row() {
     let settings = [
@@ -112,13 +157,7 @@ async fn a_draining_worker_takes_nothing_new_and_leaves_no_running_row() {
         fleet.signal(worker, "TERM").await;
         let ended = tokio::time::timeout(Duration::from_secs(20), fleet.process(worker).wait()).await;
         assert!(ended.unwrap().unwrap().success(), "{}", kind.as_str());
-        let running = "SELECT concat_ws(' ', kind, fence) FROM job WHERE state = 'claimed'";
-        assert_eq!(
-            fleet.database.texts(running).await,
-            [""; 0],
-            "told in {}",
-            kind.as_str()
-        );
+        nobody_works(&fleet, kind.as_str()).await;
         assert_eq!(
             fleet.database.count(CLAIMED_LATE).await,
             0,
@@ -130,8 +169,9 @@ async fn a_draining_worker_takes_nothing_new_and_leaves_no_running_row() {
         .database
         .run("DELETE FROM history WHERE event = 'told'")
         .await;
+    gives_back_what_outlasts_the_drain(&mut fleet).await;
     fleet.start("worker", &[]);
-    for org in ["org", "other"] {
+    for org in ["org", "other", "slow"] {
         assert_eq!(fleet.sync(org).await["state"], "succeeded");
     }
     let (one, other) = (fleet.export("org").await, fleet.export("other").await);

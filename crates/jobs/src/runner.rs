@@ -4,7 +4,10 @@
 //! settle (effects, state and follow-ups in one transaction, only under the claim's fence), announce, acknowledge. A
 //! process that dies anywhere in between leaves a row whose lease runs out, and the sweep tells the queue again.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{Bill, FailureCode, Fence, Kind, OrgId, StepError, SyncId, Verdict, WaitReason};
 use nightshift_domain as domain;
@@ -14,6 +17,7 @@ use nightshift_store::{
     jobs::{ClaimAnswer, Claimed, Due, Failure, Settled, Settlement, Settling},
 };
 use rand::{SeedableRng, rngs::StdRng};
+use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,6 +29,9 @@ use crate::{
     settings::JobsSettings,
     step::{AfterDeath, AnyStep, Registry, Spent, StepCx},
 };
+
+/// How long a beat may take whatever the lease is: on a busy machine short leases must not cost connections.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that running a job needs. One in each worker.
 pub struct Machine<C> {
@@ -234,30 +241,35 @@ impl<C: Send + Sync + 'static> Machine<C> {
         }
     }
 
-    /// Extends the lease until it is lost. An unreachable database is no loss as long as the lease lasts.
+    /// Extends the lease until it is lost. An unreachable database is no loss as long as the lease lasts; one that does not
+    /// answer is asked again, over another connection, when the next beat is due.
     async fn keep_alive(&self, claimed: &Claimed) {
-        let every = self.settings.lease() / 3;
+        let lease = self.settings.lease();
+        let every = lease / 3;
         let mut extended = Instant::now();
+        let mut beats = interval_at(extended.into(), every);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beats.tick().await;
         loop {
-            tokio::time::sleep(every).await;
+            beats.tick().await;
             fail::fail_point!("before-heartbeat", |_| std::process::abort());
-            match self
-                .store
-                .jobs()
-                .heartbeat(&claimed.claim, self.settings.lease())
-                .await
-            {
-                Ok(()) => {
+            let patience = every.max(PATIENCE);
+            let beat = timeout(patience, self.store.jobs().heartbeat(&claimed.claim, lease));
+            let failed = match beat.await {
+                Ok(Ok(())) => {
                     fail::fail_point!("heartbeat", |_| std::process::abort());
                     extended = Instant::now();
+                    continue;
                 }
-                Err(StoreError::LeaseLost) => return,
-                Err(error) if extended.elapsed() >= self.settings.lease() => {
-                    tracing::warn!(%error, "the lease ran out while the database was away");
-                    return;
-                }
-                Err(error) => tracing::warn!(%error, "a heartbeat did not reach the database"),
+                Ok(Err(StoreError::LeaseLost)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            if extended.elapsed() >= lease {
+                tracing::warn!(error = failed, "the lease ran out while the database was away");
+                return;
             }
+            tracing::warn!(error = failed, "a heartbeat did not reach the database");
         }
     }
 
@@ -297,7 +309,7 @@ async fn run_limited<C: ?Sized + Send + Sync + 'static>(
         Ok(run) => run,
         Err(error) => return Err(internal_error(&error, Verdict::Permanent)),
     };
-    match tokio::time::timeout(limit, run).await {
+    match timeout(limit, run).await {
         Ok(answer) => answer,
         Err(_) => Err(StepError {
             code: FailureCode::SalesforceUnavailable,
@@ -330,7 +342,7 @@ fn unknown_kind(claimed: &Claimed) -> Settling {
     );
     let not_before = claimed
         .now
-        .checked_add(std::time::Duration::from_secs(30))
+        .checked_add(Duration::from_secs(30))
         .unwrap_or(claimed.now);
     let error = StepError {
         code: FailureCode::Internal,

@@ -9,7 +9,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use nightshift_domain::{Class, FailureCode, JobId, Kind, NewJob, Outcome, StepError, Verdict};
 use nightshift_jobs::{Alone, JobsSettings, Machine, Ran, Registry, Step, StepCx};
 use nightshift_queue::{InProcess, JobMessage};
-use nightshift_testkit::toys::Toys;
+use nightshift_store::{Store, StoreSettings};
+use nightshift_testkit::{
+    proxy::{Fault, Proxy},
+    toys::Toys,
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -63,9 +67,15 @@ struct Bench {
 impl Bench {
     async fn new(first: &NewJob, settings: JobsSettings) -> Self {
         let toys = Toys::new().await;
+        let store = toys.store.clone();
+        Self::over(toys, store, first, settings).await
+    }
+
+    /// The machine has its own way to the database.
+    async fn over(toys: Toys, store: Store, first: &NewJob, settings: JobsSettings) -> Self {
         toys.admit_with(first).await;
         let machine = Machine {
-            store: toys.store.clone(),
+            store,
             queue: Arc::new(InProcess::new()),
             registry: Registry::new().with(Toy::<600>).with(Toy::<1>),
             context: Arc::new(()),
@@ -210,4 +220,55 @@ async fn b105_no_shutdown_uses_up_an_attempt_and_the_last_one_survives_each() {
     for bench in [&bench, &poison] {
         bench.toys.database.history_holds().await;
     }
+}
+
+/// A machine whose way to the database can fall silent; its job works for so many milliseconds.
+async fn far(millis: u64, lease_seconds: u64) -> (Proxy, Bench) {
+    let toys = Toys::new().await;
+    let (proxy, behind) = toys.database.behind_proxy().await;
+    let store = behind.store_with(|settings| StoreSettings {
+        statement_timeout: Duration::from_secs(1),
+        ..settings
+    });
+    let settings = JobsSettings {
+        lease_seconds,
+        ..JobsSettings::default()
+    };
+    let first = <Patient as Step<()>>::job(&ToDo::Work(millis));
+    (proxy, Bench::over(toys, store.await, &first, settings).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_network_falls_silent_under_its_heartbeat_loses_a_lease_at_most() {
+    let (proxy, bench) = far(600_000, 3).await;
+    let going = CancellationToken::new();
+    let silent = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        proxy.arm(Fault::HalfOpen);
+    };
+    let run = tokio::time::timeout(Duration::from_secs(20), bench.runs(&going));
+    let (ran, ()) = tokio::join!(run, silent);
+    assert_eq!(ran.expect("the worker hangs with its heartbeat"), Ran::LeaseLost);
+    proxy.heal();
+    // another one has it meanwhile or the same one later
+    bench.toys.leases_run_out().await;
+    assert!(bench.toys.claim(bench.job).await.is_some());
+    bench.toys.database.history_holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beat_that_meets_a_dead_connection_is_made_again_over_another_before_the_lease_ends() {
+    let (proxy, bench) = far(20_000, 18).await;
+    let going = CancellationToken::new();
+    // the beat of the sixth second is not answered, that of the twelfth is
+    let silent = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        proxy.arm(Fault::HalfOpen);
+        tokio::time::sleep(Duration::from_millis(6_500)).await;
+        proxy.hang_up();
+        proxy.heal();
+    };
+    let (ran, ()) = tokio::join!(bench.runs(&going), silent);
+    assert_eq!(ran, Ran::Settled);
+    bench.toys.database.history_holds().await;
 }

@@ -12,7 +12,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use nightshift_domain::{ids::ProcessId, job::Class};
 use nightshift_queue::{Health, Queue};
 use nightshift_scheduler::{SchedulerParts, SlotClock};
-use nightshift_store::Store;
+use nightshift_store::{Probe, Store};
 use nightshift_sync::SyncContext;
 use nightshift_telemetry::{HttpServer, Readiness, Service, Telemetry};
 use nightshift_worker::WorkerParts;
@@ -24,6 +24,10 @@ use crate::{config::Settings, error::CommandError, wiring};
 
 /// How long the last traces may take.
 const LAST_TRACES: Duration = Duration::from_secs(3);
+/// Between two looks at database and broker, and how long the database may take to answer: readiness is false within both
+/// together.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// `nightshift scheduler`.
 pub async fn scheduler(settings: &Settings) -> Result<ExitCode, CommandError> {
@@ -188,17 +192,17 @@ impl Process {
 
     /// Keeps readiness true: the queue tells by itself, the database is asked.
     fn watch(&self, store: &Store, queue: &dyn Queue) {
-        let (store, health) = (store.clone(), queue.health());
+        let (database, health) = (store.probe(ANSWER_WITHIN), queue.health());
         let (readiness, stop) = (self.readiness.clone(), self.stop.clone());
         readiness.send_replace(Readiness::Ready);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
                 let queue = *health.borrow();
-                let now = readiness_now(&store, queue).await;
+                let now = readiness_now(&database, queue).await;
                 readiness.send_if_modified(|old| {
                     let changed = *old != Readiness::Draining && *old != now;
                     if changed {
@@ -220,10 +224,10 @@ impl Process {
     }
 }
 
-async fn readiness_now(store: &Store, queue: Health) -> Readiness {
-    match store.now().await {
+async fn readiness_now(database: &Probe, queue: Health) -> Readiness {
+    match database.ask().await {
         Err(_) => Readiness::Unavailable("database".into()),
-        Ok(_) if queue == Health::Connecting => Readiness::Unavailable("broker".into()),
-        Ok(_) => Readiness::Ready,
+        Ok(()) if queue == Health::Connecting => Readiness::Unavailable("broker".into()),
+        Ok(()) => Readiness::Ready,
     }
 }

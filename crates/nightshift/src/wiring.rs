@@ -36,13 +36,17 @@ pub fn keyring(settings: &Settings) -> Result<Keyring, CommandError> {
 
 /// Connects to the configured database; one try, for commands.
 pub async fn store(settings: &Settings) -> Result<Store, CommandError> {
+    store_of(settings, settings.database.max_connections).await
+}
+
+async fn store_of(settings: &Settings, max_connections: u32) -> Result<Store, CommandError> {
     let url = needed(
         settings.database.url.as_ref(),
         "database.url",
         "NIGHTSHIFT__DATABASE__URL",
     )?;
     let store_settings = StoreSettings {
-        max_connections: settings.database.max_connections,
+        max_connections,
         ..StoreSettings::new(url.clone())
     };
     Ok(Store::connect(&store_settings, keyring(settings)?).await?)
@@ -51,9 +55,11 @@ pub async fn store(settings: &Settings) -> Result<Store, CommandError> {
 /// The same for a process: waits for the database, and for its migrations, with a word every few seconds.
 pub async fn store_with_patience(settings: &Settings) -> Result<Store, CommandError> {
     let seconds = settings.database.start_patience_seconds;
+    // one is left to the probe of readiness
+    let connections = settings.database.max_connections - 1;
     let patience = async {
         loop {
-            match store(settings).await {
+            match store_of(settings, connections).await {
                 Ok(store) => match store.migration_state().await {
                     Ok(state) if state.applied >= state.wanted => return Ok(store),
                     Ok(state) => tracing::warn!(

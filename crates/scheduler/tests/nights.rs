@@ -108,6 +108,28 @@ impl Fleet {
         }
     }
 
+    /// Every org is looked at once more, as after a pause, by schedulers that have lost one of the two memories of what was
+    /// done. The other one must suffice: each guards alone here.
+    async fn look_again_without(&self, memory: Memory, schedulers: &[Firer]) {
+        let (lose, find) = match memory {
+            Memory::LastNight => ("UPDATE org SET last_night = NULL", "SELECT"),
+            Memory::Nights => (
+                "CREATE TABLE kept AS TABLE night; DELETE FROM night",
+                "INSERT INTO night TABLE kept; DROP TABLE kept",
+            ),
+        };
+        self.database.run(lose).await;
+        self.database.run("UPDATE org SET next_run = '2000-01-01'").await;
+        let before = self.database.texts(DONE).await;
+        assert_eq!(self.look(schedulers).await, 0, "started without {memory:?}");
+        assert_eq!(
+            self.database.texts(DONE).await,
+            before,
+            "written without {memory:?}"
+        );
+        self.database.run(find).await;
+    }
+
     /// Each sync that is open is over by now.
     async fn syncs_end(&self) {
         let end = "UPDATE sync SET state = 'superseded', ended_at = nightshift_now() WHERE state IN ('queued', 'running');
@@ -127,6 +149,19 @@ impl Fleet {
         nights
     }
 }
+
+/// What keeps a night from being done twice.
+#[derive(Clone, Copy, Debug)]
+enum Memory {
+    /// The org's row names the last one.
+    LastNight,
+    /// Each has a row, with its org and date as key.
+    Nights,
+}
+
+/// Nights with their states, and cases with how often they occurred.
+const DONE: &str = "SELECT concat_ws(' ', org_id, night, state) FROM night
+    UNION ALL SELECT concat_ws(' ', org_id, code, occurrences) FROM support_case ORDER BY 1";
 
 fn first() -> NewJob {
     NewJob::new(Kind::new("start"), Class::Control, serde_json::json!({}))
@@ -183,8 +218,15 @@ async fn an_org_fires_exactly_once_per_local_night_in_every_zone() {
             fleet.add(n, &zone.to_string(), slot).await;
         }
         let schedulers = [fleet.scheduler(WRONG), fleet.scheduler(-WRONG)];
-        while fleet.now() < end {
+        let memories = [Memory::LastNight, Memory::Nights].into_iter().cycle();
+        for (round, memory) in (0..).zip(memories) {
+            if fleet.now() >= end {
+                break;
+            }
             fleet.look(&schedulers).await;
+            if round % 3 == 0 {
+                fleet.look_again_without(memory, &schedulers).await;
+            }
             fleet.syncs_end().await;
             fleet.advance(SignedDuration::from_mins(100));
         }
@@ -306,6 +348,9 @@ async fn a_missed_night_is_caught_up_once_or_recorded_as_skipped() {
         let runs = wanted.iter().filter(|(_, state)| *state == "run").count();
         assert_eq!(fleet.look(&schedulers).await, runs, "{comes_back}");
         assert_eq!(fleet.look(&schedulers).await, 0, "{comes_back}");
+        for memory in [Memory::LastNight, Memory::Nights] {
+            fleet.look_again_without(memory, &schedulers).await;
+        }
         let nights = fleet.nights().await;
         let nights: Vec<_> = nights["org-0"]
             .iter()

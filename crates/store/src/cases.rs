@@ -6,7 +6,7 @@ use domain::{CaseId, OrgId, SyncId};
 use jiff::Timestamp;
 use nightshift_domain as domain;
 use serde_json::json;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     jobs::{Failure, bounded},
     outbox,
     row::{Stamp, word},
+    session::Session,
 };
 
 /// The aggregate.
@@ -61,7 +62,7 @@ pub struct CaseRow {
 
 /// Opens a case, or adds an occurrence to the open one of the same org and code.
 pub(crate) async fn open(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: Option<SyncId>,
     failure: &Failure,
@@ -111,7 +112,7 @@ pub(crate) async fn open(
 
 /// A success ends the org's open cases, but for those of one code that it did not heal.
 pub(crate) async fn resolve_all(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     but: &[domain::FailureCode],
 ) -> Result<(), StoreError> {

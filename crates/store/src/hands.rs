@@ -5,13 +5,14 @@
 use domain::{Deed, Hand, JobId, JobState, OrgId, SyncId};
 use jiff::Timestamp;
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
     Store,
     error::{StoreError, at},
     row::{Stamp, word},
+    session::Session,
 };
 
 /// The aggregate.
@@ -61,7 +62,7 @@ pub struct HandRow {
 
 /// Writes a line, in the transaction of the deed.
 pub(crate) async fn keep(
-    c: &mut PgConnection,
+    c: &mut Session,
     deed: Deed,
     hand: &Hand,
     subject: &Subject<'_>,

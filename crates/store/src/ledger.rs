@@ -8,12 +8,13 @@
 use domain::{Bill, Kind, OrgId, SyncId};
 use jiff::civil::Date;
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use crate::{
     Store,
     error::{StoreError, at},
     row::Day,
+    session::Session,
 };
 
 /// The aggregate.
@@ -57,7 +58,7 @@ pub struct LedgerRow {
 
 /// Books calls on the sync's bill and on its night; a job of no sync has neither.
 pub(crate) async fn book(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: Option<SyncId>,
     step: &str,

@@ -1,8 +1,8 @@
 //! All SQL of Nightshift, one module for each aggregate.
 //!
 //! PostgreSQL is the truth: every job is a row before it is a message, and every effect of a step is written in the
-//! transaction that settles the job. Nobody outside this crate sees a connection; [`tx`] is the only way into a
-//! transaction. Rules are `domain`'s; this crate applies them and repeats them as guards in its statements.
+//! transaction that settles the job. Nobody outside this crate sees a connection; `tx` is the only way into a
+//! transaction, `session` the only way to an answer. Rules are `domain`'s; this crate applies them and repeats them as guards in its statements.
 
 pub mod cases;
 pub mod connections;
@@ -18,27 +18,31 @@ pub mod nights;
 pub mod orgs;
 pub mod outbox;
 pub mod pauses;
+mod probe;
 pub mod processes;
 pub mod requests;
 mod row;
 pub mod server;
+mod session;
 pub mod staging;
 pub mod syncs;
-pub mod tx;
+mod tx;
 pub mod types;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use error::StoreError;
 pub use grants::{Grant, JwtBearer};
 pub use keyring::{Keyring, KeyringError};
+pub use probe::Probe;
 
 use error::at;
 use row::Stamp;
+use session::{Limits, Pool};
 
 /// How the database is reached.
 #[derive(Clone, Debug)]
@@ -49,8 +53,10 @@ pub struct StoreSettings {
     pub max_connections: u32,
     /// How long a caller waits for a free one.
     pub acquire_timeout: Duration,
-    /// Longest statement; the switch of a large revision is the longest of ours.
+    /// Longest statement, but for those over whole sets. An answer is waited for five seconds more.
     pub statement_timeout: Duration,
+    /// Longest statement over whole sets; the switch of a large revision is the longest of ours.
+    pub set_timeout: Duration,
     /// Longest wait for a row's lock.
     pub lock_timeout: Duration,
     /// Shown in `pg_stat_activity`.
@@ -64,7 +70,8 @@ impl StoreSettings {
             url,
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(300),
+            statement_timeout: Duration::from_secs(60),
+            set_timeout: Duration::from_secs(300),
             lock_timeout: Duration::from_secs(5),
             application_name: "nightshift".to_owned(),
         }
@@ -74,7 +81,7 @@ impl StoreSettings {
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: PgPool,
+    pool: Pool,
     keyring: Arc<Keyring>,
 }
 
@@ -104,7 +111,7 @@ impl Store {
             ("idle_in_transaction_session_timeout", "60s".to_owned()),
             ("client_connection_check_interval", "5s".to_owned()),
         ]);
-        let pool = PgPoolOptions::new()
+        let sessions = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .max_lifetime(Duration::from_secs(30 * 60))
@@ -112,15 +119,22 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(at("connect"))?;
+        let limits = Limits {
+            usual: settings.statement_timeout,
+            sets: settings.set_timeout,
+        };
         Ok(Self {
-            pool,
+            pool: Pool::new(sessions, limits),
             keyring: Arc::new(keyring),
         })
     }
 
     /// Applies what is missing. Two that start at once wait for each other.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATOR.run(&self.pool).await.map_err(StoreError::Migration)
+        let unlimited = self.pool.unlimited();
+        let applied = MIGRATOR.run(&unlimited).await;
+        unlimited.close().await;
+        applied.map_err(StoreError::Migration)
     }
 
     /// Compares the database with this program.

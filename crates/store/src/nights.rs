@@ -9,7 +9,7 @@ use domain::{
 };
 use jiff::{Timestamp, civil::Date};
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use crate::{
     Store,
@@ -17,6 +17,7 @@ use crate::{
     orgs::schedule,
     pauses,
     row::{Day, Stamp},
+    session::Session,
     syncs::{AdmissionAnswer, Opening, Patience, admit_in, new_trace},
 };
 
@@ -196,7 +197,7 @@ impl Nights<'_> {
 }
 
 async fn start_again(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     patience: Patience,
     first: &NewJob,
@@ -213,7 +214,7 @@ async fn start_again(
 
 /// Nobody's trace leads to a night: it begins one.
 async fn admit_in_new_trace(
-    c: &mut PgConnection,
+    c: &mut Session,
     request: &SyncRequest,
     patience: Patience,
     first: &NewJob,
@@ -229,7 +230,7 @@ async fn admit_in_new_trace(
 }
 
 async fn carry_out(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     decision: &FireDecision,
     first: &NewJob,
@@ -272,7 +273,7 @@ async fn carry_out(
 /// A paused org's slot is not fired: it is looked at again when its window closes, or as soon as the pause ends. A night
 /// whose window has closed meanwhile is recorded with the pause's reason.
 async fn put_off(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     decision: &FireDecision,
     fired: &mut Fired,
@@ -289,12 +290,7 @@ async fn put_off(
 }
 
 /// Records nights as missed; how many.
-async fn record_all(
-    c: &mut PgConnection,
-    org: OrgId,
-    missed: &[Missed],
-    reason: &str,
-) -> Result<u64, StoreError> {
+async fn record_all(c: &mut Session, org: OrgId, missed: &[Missed], reason: &str) -> Result<u64, StoreError> {
     for missed in missed {
         record_missed(&mut *c, org, &missed.run, reason).await?;
     }
@@ -312,7 +308,7 @@ enum Recorded {
 }
 
 async fn record(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     night: Date,
     state: &'static str,
@@ -339,12 +335,7 @@ async fn record(
     })
 }
 
-async fn record_missed(
-    c: &mut PgConnection,
-    org: OrgId,
-    run: &NightRun,
-    reason: &str,
-) -> Result<(), StoreError> {
+async fn record_missed(c: &mut Session, org: OrgId, run: &NightRun, reason: &str) -> Result<(), StoreError> {
     if record(&mut *c, org, run.night, "missed", run.closes, Some(reason)).await? == Recorded::Known {
         return Ok(());
     }
@@ -358,7 +349,7 @@ async fn record_missed(
 
 /// A slot that meets a running sync counts as run; the sync now belongs to the night.
 async fn join_night(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     night: Date,
     sync: domain::SyncId,
@@ -379,7 +370,7 @@ async fn join_night(
 }
 
 async fn look_next_at(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     last_night: Option<Date>,
     at_instant: Timestamp,
@@ -397,7 +388,7 @@ async fn look_next_at(
     Ok(())
 }
 
-async fn set_aside(c: &mut PgConnection, org: OrgId) -> Result<(), StoreError> {
+async fn set_aside(c: &mut Session, org: OrgId) -> Result<(), StoreError> {
     sqlx::query("-- nights.set_aside\nUPDATE org SET next_run = next_run + interval '1 hour' WHERE id = $1")
         .bind(org.uuid())
         .execute(c)

@@ -8,12 +8,13 @@ use std::time::Duration;
 use domain::{EventId, OrgId};
 use nightshift_domain as domain;
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
 use crate::{
     Store,
     error::{StoreError, at},
+    session::Session,
 };
 
 /// The aggregate.
@@ -48,7 +49,7 @@ pub struct OutboxEvent {
 
 /// Writes an event in the caller's transaction. The org's row is locked by it until the end.
 pub(crate) async fn write(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     topic: &str,
     body: &Value,

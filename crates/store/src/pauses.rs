@@ -7,7 +7,7 @@
 use domain::{Deed, Hand, OrgId, Paused, SyncId};
 use jiff::Timestamp;
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     error::{StoreError, at},
     hands::{Subject, keep},
     row::{Stamp, word},
+    session::Session,
 };
 
 /// The aggregate.
@@ -169,7 +170,7 @@ impl Pauses<'_> {
 
 /// Under which pause an org's slots do not fire, or a sync's jobs wait, in words; `None` when they do not.
 pub(crate) async fn that_stops(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: Option<SyncId>,
 ) -> Result<Option<String>, StoreError> {
@@ -190,7 +191,7 @@ pub(crate) async fn that_stops(
 }
 
 async fn record(
-    c: &mut PgConnection,
+    c: &mut Session,
     deed: Deed,
     what: &Paused,
     name: &str,
@@ -209,7 +210,7 @@ async fn record(
 }
 
 /// A slot that came under the pause was put off to its window's end; a scheduler that looks now puts it right.
-async fn look_again(c: &mut PgConnection, what: &Paused) -> Result<(), StoreError> {
+async fn look_again(c: &mut Session, what: &Paused) -> Result<(), StoreError> {
     if matches!(what, Paused::Class(_)) {
         return Ok(());
     }

@@ -1,10 +1,9 @@
 //! Request messages that were seen already: the same request twice starts one sync.
 
-use sqlx::PgConnection;
-
 use crate::{
     Store,
     error::{StoreError, at},
+    session::Session,
     syncs::{AdmissionAnswer, Opening, admit_in},
 };
 
@@ -72,7 +71,7 @@ impl Requests<'_> {
     }
 }
 
-async fn is_new(c: &mut PgConnection, id: &RequestId) -> Result<bool, StoreError> {
+async fn is_new(c: &mut Session, id: &RequestId) -> Result<bool, StoreError> {
     let (hours, tells) = match id.source {
         IdSource::Sender => (24.0, true),
         IdSource::Body => (1.0 / 6.0, id.redelivered),

@@ -6,7 +6,7 @@ mod show;
 use domain::{FailureCode, Fence, OrgId, SyncId, SyncState, WaitReason};
 use nightshift_domain as domain;
 use serde_json::json;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use crate::{
     Store,
@@ -14,10 +14,11 @@ use crate::{
     jobs::{Failure, JobRow},
     outbox, pauses,
     row::word,
+    session::Session,
 };
 
-pub(crate) use admit::new_trace;
-pub use admit::{AdmissionAnswer, Opening, Patience, admit_in};
+pub use admit::{AdmissionAnswer, Opening, Patience};
+pub(crate) use admit::{admit_in, new_trace};
 pub use show::{Progress, SyncRow, TimelineRow};
 
 /// The aggregate.
@@ -33,8 +34,18 @@ impl Store {
     }
 }
 
+/// Locks an org's row: whoever will write it does so before any other lock (order of locks: `jobs/settle.rs`).
+pub(crate) async fn lock_org(c: &mut Session, org: OrgId) -> Result<(), StoreError> {
+    sqlx::query("-- orgs.lock\nSELECT id FROM org WHERE id = $1 FOR UPDATE")
+        .bind(org.uuid())
+        .execute(c)
+        .await
+        .map_err(at("orgs.lock"))?;
+    Ok(())
+}
+
 /// Locks a sync's row: whoever settles or ends something of a sync does so first. A sync that is gone has ended.
-pub(crate) async fn lock(c: &mut PgConnection, org: OrgId, sync: SyncId) -> Result<SyncState, StoreError> {
+pub(crate) async fn lock(c: &mut Session, org: OrgId, sync: SyncId) -> Result<SyncState, StoreError> {
     let state: Option<String> =
         sqlx::query_scalar("-- syncs.lock\nSELECT state FROM sync WHERE org_id = $1 AND id = $2 FOR UPDATE")
             .bind(org.uuid())
@@ -47,7 +58,7 @@ pub(crate) async fn lock(c: &mut PgConnection, org: OrgId, sync: SyncId) -> Resu
 
 /// A line of the timeline for a job that a person failed.
 pub(crate) async fn add_failed(
-    c: &mut PgConnection,
+    c: &mut Session,
     job: &JobRow,
     sync: SyncId,
     fence: Fence,
@@ -75,7 +86,7 @@ pub(crate) async fn add_failed(
 
 /// The event of a sync's end, with what others want to know.
 pub(crate) async fn ended_event(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     topic: &str,
@@ -166,6 +177,7 @@ impl Syncs<'_> {
             let org = OrgId::from_uuid(row.get("org_id"));
             let sync = SyncId::from_uuid(row.get("id"));
             let mut tx = self.store.begin("syncs.end_impatient").await?;
+            lock_org(&mut tx, org).await?;
             lock(&mut tx, org, sync).await?;
             let pause = pauses::that_stops(&mut tx, org, Some(sync)).await?;
             let failure = out_of_time(pause);

@@ -2,9 +2,9 @@
 //!
 //! A future of `BEGIN` that is dropped half-way leaves a session inside a transaction that the driver does not know
 //! of; whoever borrows the connection next writes into nothing (transact-rs/sqlx 4385). So BEGIN runs in a task of its
-//! own, which nobody can drop, and from before it is sent the connection belongs to a [`Tx`]: one that has committed
-//! gives it back as it is; after any other its session is asked whether it is outside, and taken out. (Asking whenever a
-//! connection comes back costs a round trip for each statement: decisions/0007.)
+//! own, which nobody can drop, and from before it is sent the session belongs to a [`Tx`]: one that has committed
+//! gives it back as it is; after any other it is asked whether it is outside, and taken out; one that was left amid an
+//! answer is closed (`session.rs`). (Asking whenever one comes back costs a round trip for each statement: decisions/0007.)
 //!
 //! Inside, every error ends the transaction (`?`). PostgreSQL answers the COMMIT of one in which an error was swallowed
 //! with the word ROLLBACK, which the driver takes for a success: so COMMIT is sent behind a statement that fails there,
@@ -12,19 +12,20 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Executor, PgConnection, Postgres, Row, pool::PoolConnection};
+use sqlx::{Executor, Row};
 
 use crate::{
     Store,
     error::{StoreError, at},
+    session::Session,
 };
 
-/// A transaction; dropped without [`Tx::commit`] it is rolled back before its connection goes back to the pool.
+/// A transaction; dropped without [`Tx::commit`] it is rolled back before its session goes back to the pool.
 #[must_use = "a transaction that is dropped writes nothing"]
 pub struct Tx {
     name: &'static str,
     /// There until the commit.
-    connection: Option<PoolConnection<Postgres>>,
+    session: Option<Session>,
 }
 
 impl Store {
@@ -33,8 +34,8 @@ impl Store {
         fail::fail_point!(&format!("before-begin:{name}"), |_| std::process::abort());
         let pool = self.pool.clone();
         let begun = tokio::spawn(async move {
-            let connection = Some(pool.acquire().await?);
-            let mut tx = Tx { name, connection };
+            let session = Some(pool.acquire().await?);
+            let mut tx = Tx { name, session };
             tx.execute(sqlx::raw_sql("BEGIN")).await?;
             Ok(tx)
         });
@@ -60,76 +61,81 @@ impl Tx {
             StoreError::Unavailable { .. } => StoreError::UnknownCommit { statement: name },
             other => other,
         })?;
-        self.connection = None;
+        self.session = None;
         fail::fail_point!(&format!("committed:{name}"), |_| std::process::abort());
         Ok(())
     }
 }
 
 impl Deref for Tx {
-    type Target = PgConnection;
+    type Target = Session;
 
-    fn deref(&self) -> &PgConnection {
-        self.connection.as_ref().expect(HELD)
+    fn deref(&self) -> &Session {
+        self.session.as_ref().expect(HELD)
     }
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect(HELD)
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session.as_mut().expect(HELD)
     }
 }
 
-/// Why a transaction has its connection.
-const HELD: &str = "only a commit, which consumes the transaction, takes its connection away";
+/// Why a transaction has its session.
+const HELD: &str = "only a commit, which consumes the transaction, takes its session away";
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else {
+        let Some(session) = self.session.take() else {
             return;
         };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(roll_back(connection))),
+            Ok(runtime) if session.is_quiet() => drop(runtime.spawn(roll_back(session))),
             // closed with its socket: the server rolls back
-            Err(_) => drop(connection.detach()),
+            _ => session.close(),
         }
     }
 }
 
-/// Whatever was under way on it (a COPY, say) is read to its end first; a session that answers oddly is closed.
-async fn roll_back(mut connection: PoolConnection<Postgres>) {
-    if leave_transaction(&mut connection).await.is_err() {
-        connection.close_on_drop();
+/// A session that answers oddly is closed.
+async fn roll_back(mut session: Session) {
+    if leave_transaction(&mut session).await.is_err() {
+        session.close();
     }
 }
 
 /// Asks a session whether it is inside a transaction, and takes it out. ROLLBACK alone would not do: behind a COPY that
-/// was cut off it may be swallowed, and the answer to something else be taken for its own.
+/// failed half-way it may be swallowed, and the answer to something else be taken for its own.
 ///
 /// Inside a transaction `now()` stands still while `statement_timestamp()` goes on. The simple protocol is needed: in
 /// the extended one each message has a time of its own and the answer is always "inside".
-async fn leave_transaction(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn leave_transaction(session: &mut Session) -> Result<(), sqlx::Error> {
     let probe = sqlx::raw_sql("SELECT now() = statement_timestamp() AS outside");
-    let outside = match connection.fetch_one(probe).await {
+    let outside = match session.fetch_one(probe).await {
         Ok(row) => row.try_get("outside")?,
         // aborted: nothing but ROLLBACK is answered
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25P02") => false,
         Err(error) => return Err(error),
     };
     if !outside {
-        connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
+        session.execute(sqlx::raw_sql("ROLLBACK")).await?;
     }
     Ok(())
 }
 
 /// For statements over whole sets, inside a transaction: staged rows are minutes old, no statistics know them yet, and a
 /// planner that believes in one row goes through twenty thousand of them one by one (a minute, measured). Hashing is
-/// never far from the best plan for a set.
-pub(crate) async fn plan_for_sets(c: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("-- tx.plan_for_sets\nSET LOCAL enable_nestloop = off")
-        .execute(c)
-        .await
-        .map_err(at("tx.plan_for_sets"))?;
+/// never far from the best plan for a set. They may take longer than others.
+pub(crate) async fn plan_for_sets(c: &mut Session) -> Result<(), StoreError> {
+    let limit = format!("{}ms", c.over_sets().as_millis());
+    sqlx::query(
+        "-- tx.plan_for_sets
+        SELECT set_config('enable_nestloop', 'off', true), set_config('statement_timeout', $1, true)",
+    )
+    .bind(limit)
+    .execute(c)
+    .await
+    .map_err(at("tx.plan_for_sets"))?;
     Ok(())
 }
 

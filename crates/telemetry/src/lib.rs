@@ -7,6 +7,7 @@
 //!
 //! What is logged, and how often, stays with whoever raises it; where the collector is stays with the settings.
 
+mod counted;
 mod http;
 mod layer;
 mod metrics;

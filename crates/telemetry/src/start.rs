@@ -22,6 +22,10 @@ use crate::named::{Attach, Detach};
 use crate::trace;
 use crate::{LogFormat, METRIC_TARGET, MetricLayer, TelemetryError, TelemetrySettings};
 
+/// The exporter of spans has a line for each message that it could not send; ours, one a minute, says as much. Whoever
+/// wants to see it names it in `telemetry.log`.
+const QUIET: &str = "opentelemetry_sdk=off,";
+
 /// Who this process is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Service {
@@ -60,7 +64,7 @@ where
     }
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .parse(&settings.log)
+        .parse(format!("{QUIET}{}", settings.log))
         .map_err(|source| TelemetryError::Filter {
             text: settings.log.clone(),
             source,
@@ -69,7 +73,7 @@ where
     metrics.set("nightshift_build_info", &[("version", service.version)], 1.0);
     let provider = match settings.otlp_endpoint.as_str() {
         "" => None,
-        _ => Some(trace::exporting_provider(settings, service)?),
+        _ => Some(trace::exporting_provider(settings, service, metrics.clone())?),
     };
     let spans = provider.as_ref().map(|provider| {
         Attach
@@ -282,6 +286,42 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn spans_that_a_collector_fails_to_take_or_that_find_no_room_are_counted_and_told_once_a_minute_b135()
+     {
+        let refusing = axum::Router::new().fallback(|| async { axum::http::StatusCode::BAD_REQUEST });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = TelemetrySettings {
+            otlp_endpoint: format!("http://{}", listener.local_addr().unwrap()),
+            ..TelemetrySettings::default()
+        };
+        let serving = tokio::spawn(async move { axum::serve(listener, refusing).await });
+        let paper = Paper::default();
+        let pen = paper.clone();
+        let (subscriber, telemetry) = assemble(&settings, &service(), move || pen.clone()).unwrap();
+        let metrics = telemetry.metrics();
+        // more than may wait, as fast as they come
+        let spans = 20_000;
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..spans {
+                tracing::info_span!("step").in_scope(|| {});
+            }
+        });
+        let _ = telemetry.shutdown(Duration::from_secs(10)).await;
+        serving.abort();
+        let text = metrics.render();
+        let dropped = |reason: &str| {
+            let series = format!("nightshift_spans_dropped_total{{reason=\"{reason}\"}} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&series));
+            line.map_or(0, |count| count.parse::<u64>().unwrap())
+        };
+        let (full, failed) = (dropped("queue_full"), dropped("export_failed"));
+        assert!(full > 0 && failed > 0, "{full} and {failed}");
+        assert_eq!(full + failed, spans, "each is counted once");
+        let lines = paper.lines();
+        assert!(lines.len() <= 1, "{lines:?}");
+    }
+
     #[tokio::test]
     async fn spans_reach_the_collector_with_the_services_name_b137() {
         use axum::body::Bytes;
@@ -312,8 +352,10 @@ mod tests {
             tracing::info_span!("ingest-step", traceparent = remote).in_scope(|| {});
             tracing::debug_span!("too-fine").in_scope(|| {});
         });
+        let metrics = telemetry.metrics();
         let _ = telemetry.shutdown(Duration::from_secs(5)).await;
         serving.abort();
+        assert!(!metrics.render().contains("nightshift_spans_dropped_total{"));
         let body = got.lock().unwrap().clone();
         let holds = |needle: &[u8]| body.windows(needle.len()).any(|window| window == needle);
         assert!(holds(b"ingest-step") && holds(b"nightshift-worker") && holds(b"w-1"));

@@ -23,11 +23,13 @@ use opentelemetry_sdk::trace::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::counted::{CountedExporter, CountedQueue, Counts};
 use crate::named::Numbers;
 use crate::start::Service;
-use crate::{TelemetryError, TelemetrySettings};
+use crate::{Metrics, TelemetryError, TelemetrySettings};
 
-/// Finished spans that wait to be sent, at most; more are dropped, for a collector that is away must cost no memory.
+/// Finished spans that wait to be sent, at most; more are dropped and counted, for a collector that is away must cost no
+/// memory.
 const QUEUE: usize = 4096;
 /// Spans of one message to the collector.
 const BATCH: usize = 512;
@@ -80,6 +82,7 @@ pub(crate) fn parse(traceparent: &str) -> Option<OtelContext> {
 pub(crate) fn exporting_provider(
     settings: &TelemetrySettings,
     service: &Service,
+    metrics: Metrics,
 ) -> Result<SdkTracerProvider, TelemetryError> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(TelemetryError::NoRuntime);
@@ -91,7 +94,12 @@ pub(crate) fn exporting_provider(
     if settings.otlp_endpoint.starts_with("https://") {
         exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
     }
-    let batches = BatchSpanProcessor::builder(exporter.build()?)
+    let counts = Counts::new(metrics, QUEUE);
+    let exporter = CountedExporter {
+        exporter: exporter.build()?,
+        counts: counts.clone(),
+    };
+    let queue = BatchSpanProcessor::builder(exporter)
         .with_batch_config(
             BatchConfigBuilder::default()
                 .with_max_queue_size(QUEUE)
@@ -99,7 +107,8 @@ pub(crate) fn exporting_provider(
                 .build(),
         )
         .build();
-    Ok(provider(batches, settings.sample_ratio, service))
+    let counted = CountedQueue { queue, counts };
+    Ok(provider(counted, settings.sample_ratio, service))
 }
 
 pub(crate) fn provider(

@@ -93,10 +93,19 @@ impl TestDb {
     /// # Panics
     /// When the server is gone.
     pub async fn store_of(&self, max_connections: u32) -> Store {
-        let settings = StoreSettings {
+        self.store_with(|settings| StoreSettings {
             max_connections,
-            ..StoreSettings::new(self.url.as_str().into())
-        };
+            ..settings
+        })
+        .await
+    }
+
+    /// The same with the test's own settings.
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub async fn store_with(&self, set: impl FnOnce(StoreSettings) -> StoreSettings) -> Store {
+        let settings = set(StoreSettings::new(self.url.as_str().into()));
         let keyring = Keyring::parse(&KEY.into()).expect("the key is one");
         Store::connect(&settings, keyring)
             .await

@@ -18,7 +18,7 @@ pub const DURATION_SECONDS_MAX: u64 = 30 * 24 * 3_600;
 
 /// Numbers that are no durations, and what they may be. At 0 of these a process would stand still without a word.
 const RANGES: [(&str, RangeInclusive<f64>); 25] = [
-    ("database.max_connections", 1.0..=10_000.0),
+    ("database.max_connections", 2.0..=10_000.0),
     ("jobs.calls_per_org", 1.0..=1_000.0),
     ("jobs.ledger_days", 1.0..=10_000.0),
     ("jobs.max_attempts", 1.0..=1_000.0),

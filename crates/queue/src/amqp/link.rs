@@ -4,12 +4,13 @@
 //! is the one path that is walked at every start and after every outage alike.
 
 use std::{
+    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures::StreamExt;
-use lapin::{Channel, Connection, ConnectionProperties, Event, options::ConfirmSelectOptions};
+use lapin::{Channel, Connection, ConnectionProperties, Event, options::ConfirmSelectOptions, uri::AMQPUri};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::watch, task::JoinHandle};
@@ -24,6 +25,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 /// How often a silent connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Seconds between heartbeats where the URL says nothing; the broker's own would be sixty. A peer that is gone without a
+/// word is given up after twice as long.
+const HEARTBEAT: u16 = 10;
 
 /// Which of the two connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,8 +126,10 @@ impl Drop for Link {
 async fn connect(side: Side, url: &SecretString, names: &Names) -> Result<Live, String> {
     let name = format!("nightshift {}", side.as_str());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let mut uri = AMQPUri::from_str(url.expose_secret()).map_err(|_| "broker.url is none")?;
+    uri.query.heartbeat.get_or_insert(HEARTBEAT);
     let build = async {
-        let connection = Connection::connect(url.expose_secret(), properties).await?;
+        let connection = Connection::connect_uri(uri, properties).await?;
         declare(&connection, names).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;

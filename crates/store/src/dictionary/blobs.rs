@@ -4,17 +4,17 @@
 //! open: under the org's row lock, without which none begins. Only bodies of the last days are looked at; older ones
 //! had their turn after each sync since.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     error::{StoreError, at},
+    session::Session,
     tx::plan_for_sets,
 };
 
 /// Removes at most `limit` bodies of an org that nobody refers to; says whether there may be more. An org that is busy
 /// has its turn after its next sync.
-pub(crate) async fn collect(c: &mut PgConnection, org: Uuid, limit: i64) -> Result<bool, StoreError> {
+pub(crate) async fn collect(c: &mut Session, org: Uuid, limit: i64) -> Result<bool, StoreError> {
     let idle = sqlx::query(
         "-- blobs.idle
         SELECT FROM org WHERE id = $1

@@ -5,11 +5,12 @@
 
 use domain::{Deletions, OrgId, Revision, Switch, SyncId, effect::TypeCount};
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
 use super::Dictionary;
 use crate::{
     error::{StoreError, at},
+    session::Session,
     tx::plan_for_sets,
 };
 
@@ -260,7 +261,7 @@ pub(super) const DELETIONS: &str = concat!(
 
 /// Switches. The caller holds the org's row.
 pub(crate) async fn switch(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     _switch: &Switch,
@@ -288,7 +289,7 @@ pub(crate) async fn switch(
 }
 
 async fn figures(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     revision: i64,

@@ -3,7 +3,6 @@
 use domain::{Effect, OrgFacts, Switch, SyncId, TypeHealth, allowance::OutOfCalls};
 use jiff::Timestamp;
 use nightshift_domain as domain;
-use sqlx::PgConnection;
 
 use super::{Claim, fail};
 use crate::{
@@ -11,11 +10,12 @@ use crate::{
     error::{StoreError, at},
     ledger,
     row::Stamp,
+    session::Session,
     syncs,
 };
 
 pub(super) async fn apply(
-    c: &mut PgConnection,
+    c: &mut Session,
     claim: &Claim,
     step: &str,
     effect: &Effect,
@@ -37,12 +37,7 @@ pub(super) async fn apply(
     }
 }
 
-async fn org_facts(
-    c: &mut PgConnection,
-    claim: &Claim,
-    sync: SyncId,
-    facts: &OrgFacts,
-) -> Result<(), StoreError> {
+async fn org_facts(c: &mut Session, claim: &Claim, sync: SyncId, facts: &OrgFacts) -> Result<(), StoreError> {
     sqlx::query(
         "-- orgs.facts
         UPDATE org SET instance_name = coalesce($2, instance_name), edition = coalesce($3, edition),
@@ -68,7 +63,7 @@ async fn org_facts(
 }
 
 async fn planned(
-    c: &mut PgConnection,
+    c: &mut Session,
     claim: &Claim,
     sync: SyncId,
     asked: i64,
@@ -86,7 +81,7 @@ async fn planned(
 }
 
 async fn type_health(
-    c: &mut PgConnection,
+    c: &mut Session,
     claim: &Claim,
     type_name: &str,
     health: TypeHealth,
@@ -106,18 +101,9 @@ async fn type_health(
     Ok(())
 }
 
-/// The revision, the sync, the org, the held ones, the cases and the event: all in this transaction.
-async fn switched(
-    c: &mut PgConnection,
-    claim: &Claim,
-    sync: SyncId,
-    switch: &Switch,
-) -> Result<(), StoreError> {
-    sqlx::query("-- orgs.lock\nSELECT id FROM org WHERE id = $1 FOR UPDATE")
-        .bind(claim.org.uuid())
-        .execute(&mut *c)
-        .await
-        .map_err(at("orgs.lock"))?;
+/// The revision, the sync, the org (whose row is locked before all), the held ones, the cases and the event: all in this
+/// transaction.
+async fn switched(c: &mut Session, claim: &Claim, sync: SyncId, switch: &Switch) -> Result<(), StoreError> {
     let figures = dictionary::switch(&mut *c, claim.org, sync, switch).await?;
     let state = if switch.gaps > 0 {
         "succeeded_with_gaps"

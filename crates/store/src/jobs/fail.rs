@@ -2,12 +2,13 @@
 
 use domain::{FailureCode, Heals, HoldReason, OrgId, SyncId, allowance::OutOfCalls};
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 
 use super::Failure;
 use crate::{
     cases,
     error::{StoreError, at},
+    session::Session,
     syncs,
 };
 
@@ -21,7 +22,7 @@ const TYPES_NAMED: usize = 20;
 
 /// Ends the sync as failed, in the transaction that holds its row; a job of no sync has nobody to tell.
 pub(crate) async fn fail_sync(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: Option<SyncId>,
     failure: &Failure,
@@ -58,7 +59,7 @@ pub(crate) async fn fail_sync(
 }
 
 /// A connection that only a person can mend is shown as such.
-async fn mark_connection(c: &mut PgConnection, org: OrgId, code: FailureCode) -> Result<(), StoreError> {
+async fn mark_connection(c: &mut Session, org: OrgId, code: FailureCode) -> Result<(), StoreError> {
     use FailureCode as F;
     if !matches!(
         code,
@@ -82,12 +83,7 @@ async fn mark_connection(c: &mut PgConnection, org: OrgId, code: FailureCode) ->
     Ok(())
 }
 
-async fn plan_retry(
-    c: &mut PgConnection,
-    org: OrgId,
-    sync: SyncId,
-    code: FailureCode,
-) -> Result<(), StoreError> {
+async fn plan_retry(c: &mut Session, org: OrgId, sync: SyncId, code: FailureCode) -> Result<(), StoreError> {
     if code.entry().heals != Heals::ByItself {
         return Ok(());
     }
@@ -111,7 +107,7 @@ async fn plan_retry(
 
 /// Holds the sync: the old revision stays, a case asks a person.
 pub(crate) async fn hold(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     reason: &HoldReason,
@@ -139,7 +135,7 @@ pub(crate) async fn hold(
 }
 
 /// Of several nights that lost the same, the last is what a person says yes to: it saw the org last.
-pub(crate) async fn supersede(c: &mut PgConnection, org: OrgId, by: SyncId) -> Result<(), StoreError> {
+pub(crate) async fn supersede(c: &mut Session, org: OrgId, by: SyncId) -> Result<(), StoreError> {
     sqlx::query(
         "-- syncs.supersede
         UPDATE sync SET state = 'superseded' WHERE org_id = $1 AND state = 'held' AND id <> $2",
@@ -154,7 +150,7 @@ pub(crate) async fn supersede(c: &mut PgConnection, org: OrgId, by: SyncId) -> R
 
 /// What a sync that ended well could not do for want of calls, for its case.
 pub(crate) async fn unfinished(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     why: OutOfCalls,

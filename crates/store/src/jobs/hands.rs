@@ -7,12 +7,12 @@
 
 use domain::{Deed, Fence, Hand, JobFate, SyncId};
 use nightshift_domain as domain;
-use sqlx::PgConnection;
 
 use super::{Failure, JobRow, Jobs, fail};
 use crate::{
     error::{StoreError, at},
     hands::{Subject, keep},
+    session::Session,
     staging, syncs,
 };
 
@@ -34,7 +34,10 @@ impl Jobs<'_> {
             return Ok(Done::NoBusiness);
         };
         let mut tx = self.store.begin("jobs.by_hand").await?;
-        // the order of locks is that of every settlement: the sync's row, the job's row, the rest
+        // the order of locks is that of every settlement: the org's row, the sync's row, the job's row, the rest
+        if fate == JobFate::SyncFails {
+            syncs::lock_org(&mut tx, job.org).await?;
+        }
         if let Some(sync) = job.sync {
             syncs::lock(&mut tx, job.org, sync).await?;
         }
@@ -62,7 +65,7 @@ impl Jobs<'_> {
 }
 
 /// Locks the job's row, if it stands as it was seen: each claim moves the fence, each settlement the rest.
-async fn still_so(c: &mut PgConnection, job: &JobRow) -> Result<bool, StoreError> {
+async fn still_so(c: &mut Session, job: &JobRow) -> Result<bool, StoreError> {
     let found: Option<i64> = sqlx::query_scalar(
         "-- jobs.still_so
         SELECT fence FROM job WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = $4 FOR UPDATE",
@@ -77,7 +80,7 @@ async fn still_so(c: &mut PgConnection, job: &JobRow) -> Result<bool, StoreError
     Ok(found.is_some())
 }
 
-async fn due_now(c: &mut PgConnection, deed: Deed, job: &JobRow) -> Result<(), StoreError> {
+async fn due_now(c: &mut Session, deed: Deed, job: &JobRow) -> Result<(), StoreError> {
     sqlx::query(
         "-- jobs.due_now
         UPDATE job SET state = CASE state WHEN 'claimed' THEN state ELSE 'due' END, fence = fence + 1,
@@ -96,7 +99,7 @@ async fn due_now(c: &mut PgConnection, deed: Deed, job: &JobRow) -> Result<(), S
 }
 
 /// The job goes at once, whoever runs it: its settlement finds no row. The sync's other claimed jobs go at theirs.
-async fn end_sync(c: &mut PgConnection, hand: &Hand, job: &JobRow, sync: SyncId) -> Result<(), StoreError> {
+async fn end_sync(c: &mut Session, hand: &Hand, job: &JobRow, sync: SyncId) -> Result<(), StoreError> {
     delete(&mut *c, job).await?;
     staging::remove_staged_of_job(&mut *c, job.org, sync, job.id).await?;
     let failure = Failure {
@@ -118,7 +121,7 @@ async fn end_sync(c: &mut PgConnection, hand: &Hand, job: &JobRow, sync: SyncId)
     fail::fail_sync(c, job.org, Some(sync), &failure).await
 }
 
-async fn bury(c: &mut PgConnection, job: &JobRow) -> Result<(), StoreError> {
+async fn bury(c: &mut Session, job: &JobRow) -> Result<(), StoreError> {
     sqlx::query(
         "-- jobs.bury
         UPDATE job SET state = 'dead', fence = fence + 1, lease_until = NULL WHERE org_id = $1 AND id = $2",
@@ -131,7 +134,7 @@ async fn bury(c: &mut PgConnection, job: &JobRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn delete(c: &mut PgConnection, job: &JobRow) -> Result<(), StoreError> {
+async fn delete(c: &mut Session, job: &JobRow) -> Result<(), StoreError> {
     sqlx::query("-- jobs.thrown_away\nDELETE FROM job WHERE org_id = $1 AND id = $2")
         .bind(job.org.uuid())
         .bind(job.id.uuid())

@@ -3,13 +3,13 @@
 use domain::{JobId, NewJob, OrgId, SyncId};
 use nightshift_domain as domain;
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Due;
 use crate::{
     error::{StoreError, at},
     row::Stamp,
+    session::Session,
 };
 
 /// Longest payload, in bytes of JSON: a job's row must stay small.
@@ -17,7 +17,7 @@ const PAYLOAD_BYTES_MAX: usize = 16 << 10;
 
 /// Inserts one job; says whether it is due at once.
 pub(crate) async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     org: OrgId,
     sync: Option<SyncId>,
     deaths: u32,

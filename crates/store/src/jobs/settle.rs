@@ -1,11 +1,13 @@
 //! Effects, state of the job and follow-ups, in one transaction, under the claim's fence.
 //!
-//! Order of locks, always: the sync's row, the job's row, the rest. The first one makes the last batch of a sync know
-//! that it is the last: without it overlapping last batches forgot their `finish`.
+//! Order of locks, everywhere in this crate: the org's row (of those who will write it), the sync's row, the job's row, the
+//! rest. Doors need the org's first, so that one sync is open; had settlements taken it behind the sync's, a slot that
+//! joins and a step that ends would wait for each other. The sync's makes the last batch of a sync know that it is the
+//! last: without it overlapping last batches forgot their `finish`.
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use nightshift_domain::Effect;
 
 use super::{
     AnnounceLimits, Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail,
@@ -13,6 +15,7 @@ use super::{
 };
 use crate::{
     error::{StoreError, at},
+    session::Session,
     staging, syncs,
 };
 
@@ -82,6 +85,9 @@ impl Jobs<'_> {
         few: Few,
     ) -> Result<Settled, StoreError> {
         let mut tx = self.store.begin("jobs.settle").await?;
+        if writes_org(claim, &settlement.settling) {
+            syncs::lock_org(&mut tx, claim.org).await?;
+        }
         let state = match claim.sync {
             Some(sync) => Some(syncs::lock(&mut tx, claim.org, sync).await?),
             None => None,
@@ -141,13 +147,26 @@ impl Jobs<'_> {
     }
 }
 
+/// Whether the org's row is written, at the latest by an event. Of a sync's settlements those of its first and its last
+/// step are such, and a failure; for all others the lock would be a round trip for nothing.
+fn writes_org(claim: &Claim, settling: &Settling) -> bool {
+    let writes = |effect: &Effect| match effect {
+        Effect::OrgFacts(_) | Effect::Switch(_) | Effect::Hold(_) => true,
+        Effect::Planned { .. } | Effect::TypeHealth { .. } | Effect::Bill(_) => false,
+    };
+    match settling {
+        Settling::Done { effects, .. } => effects.iter().any(writes),
+        Settling::Fail { .. } => claim.sync.is_some(),
+        Settling::Wait { .. }
+        | Settling::Split { .. }
+        | Settling::Again { .. }
+        | Settling::Retry { .. }
+        | Settling::Release => false,
+    }
+}
+
 /// What the settlement changes besides, statement by statement.
-async fn write(
-    c: &mut PgConnection,
-    claim: &Claim,
-    settling: &Settling,
-    step: &str,
-) -> Result<(), StoreError> {
+async fn write(c: &mut Session, claim: &Claim, settling: &Settling, step: &str) -> Result<(), StoreError> {
     match settling {
         Settling::Done { effects, .. } => {
             for effect in effects {
@@ -163,7 +182,7 @@ async fn write(
     }
 }
 
-async fn remove_staged(c: &mut PgConnection, claim: &Claim) -> Result<(), StoreError> {
+async fn remove_staged(c: &mut Session, claim: &Claim) -> Result<(), StoreError> {
     match claim.sync {
         Some(sync) => staging::remove_staged_of_job(c, claim.org, sync, claim.job)
             .await

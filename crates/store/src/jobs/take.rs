@@ -8,13 +8,14 @@
 use domain::{JobId, OrgId};
 use nightshift_domain as domain;
 use serde_json::Value;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Claim, Due, DueJob, Settlement, Settling, Told, fail, insert::rows};
 use crate::{
     error::{StoreError, at},
     row::{Stamp, word},
+    session::Session,
 };
 
 macro_rules! nothing_follows {
@@ -83,7 +84,7 @@ pub(super) struct Taken {
 
 /// Moves or deletes the row and writes what goes with it.
 pub(super) async fn take(
-    c: &mut PgConnection,
+    c: &mut Session,
     claim: &Claim,
     settlement: &Settlement,
     left: Left,

@@ -5,10 +5,9 @@
 //! keeps its rows: its `finish` is still to come. Blobs stay: other rows may refer to them (`dictionary/blobs.rs`).
 
 use nightshift_domain::{Fence, JobId, OrgId, SyncId};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, dictionary::collect};
+use crate::{StoreError, dictionary::collect, session::Session};
 
 /// The same statement for each staged table.
 macro_rules! each_staged_table {
@@ -27,7 +26,7 @@ macro_rules! each_staged_table {
 
 /// Removes what earlier claims of the job staged. To be called by a claim whose fence is above 1, before its step.
 pub(crate) async fn remove_older_fences(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     job: JobId,
@@ -54,7 +53,7 @@ pub(crate) async fn remove_older_fences(
 
 /// Removes all that the job staged: it is split, or goes back to an earlier step.
 pub(crate) async fn remove_staged_of_job(
-    c: &mut PgConnection,
+    c: &mut Session,
     org: OrgId,
     sync: SyncId,
     job: JobId,
@@ -81,7 +80,7 @@ pub(crate) async fn remove_staged_of_job(
 ///
 /// The sync's rows of `staging` go last and only when nothing else was found: a worker that still writes a chunk for
 /// the ended sync writes its row of `staging` anew, so that a later sweep finds what it left.
-pub(super) async fn sweep_staged(c: &mut PgConnection, limit: i64) -> Result<bool, StoreError> {
+pub(super) async fn sweep_staged(c: &mut Session, limit: i64) -> Result<bool, StoreError> {
     let ended: Option<(Uuid, Uuid)> = sqlx::query_as(
         "-- staging.sweep.find
         SELECT g.org_id, g.sync_id FROM staging g

@@ -9,10 +9,9 @@ use std::{collections::HashSet, time::Duration};
 use nightshift_domain::{
     ComponentKey, Fence, JobId, LeftOut, ListedEntry, OrgId, StagedComponent, StagedFile, SyncId,
 };
-use sqlx::PgConnection;
 
 use super::{Member, copy::CopyRows};
-use crate::{Store, StoreError, error::at, jobs::Claim, tx::Tx};
+use crate::{Store, StoreError, error::at, jobs::Claim, session::Session, tx::Tx};
 
 /// Rows of a chunk, at most.
 pub const CHUNK_ROWS: usize = 4_000;
@@ -418,17 +417,12 @@ pub fn compress(bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-async fn copy(connection: &mut PgConnection, rows: &CopyRows) -> Result<(), StoreError> {
+async fn copy(c: &mut Session, rows: &CopyRows) -> Result<(), StoreError> {
     if rows.rows() == 0 {
         return Ok(());
     }
-    let mut copy = connection
-        .copy_in_raw(rows.statement())
-        .await
-        .map_err(at("staging.copy"))?;
-    copy.send(rows.message()).await.map_err(at("staging.copy"))?;
-    copy.finish().await.map_err(at("staging.copy"))?;
-    Ok(())
+    let copied = c.copy_in(rows.statement(), &rows.message()).await;
+    copied.map_err(at("staging.copy"))
 }
 
 /// PostgreSQL stores no U+0000 in text; a name with one is an error that names the component.

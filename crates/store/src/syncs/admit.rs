@@ -9,7 +9,7 @@ use domain::{
 };
 use jiff::{Timestamp, civil::Date};
 use nightshift_domain as domain;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use uuid::Uuid;
 
 use super::Syncs;
@@ -17,9 +17,10 @@ use crate::{
     error::{Conflict, StoreError, at},
     jobs,
     row::{Day, Stamp, word},
+    session::Session,
 };
 
-/// How often a door that met a deadlock or a lock time-out is tried again as a whole.
+/// How often a door that met a lock time-out (or a deadlock, which the order of locks rules out) is tried again as a whole.
 pub(crate) const TRIES: u32 = 5;
 
 /// How long a sync may wait in all.
@@ -67,10 +68,7 @@ pub enum AdmissionAnswer {
 }
 
 impl Syncs<'_> {
-    /// Starts a sync or joins the running one.
-    ///
-    /// A door locks the org's row before the sync's, a settlement the other way round: the one that PostgreSQL ends of
-    /// the two tries again.
+    /// Starts a sync or joins the running one. A lock that is not given in time is asked for again.
     pub async fn admit(self, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
         let mut tries = 0;
         loop {
@@ -116,7 +114,7 @@ impl Syncs<'_> {
 }
 
 /// The same inside a transaction of the store.
-pub async fn admit_in(c: &mut PgConnection, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
+pub(crate) async fn admit_in(c: &mut Session, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
     let Opening { request, first, .. } = opening;
     let Found { standing, around, .. } = find(&mut *c, request.org).await?;
     match domain::admit(standing, request) {
@@ -147,7 +145,7 @@ struct Found {
 }
 
 /// Locks the org's row and reads what the rule wants to know.
-async fn find(c: &mut PgConnection, org: OrgId) -> Result<Found, StoreError> {
+async fn find(c: &mut Session, org: OrgId) -> Result<Found, StoreError> {
     let row = sqlx::query(
         "-- orgs.standing
         SELECT name, paused, time_zone, nightshift_now() AS now FROM org WHERE id = $1 FOR UPDATE",
@@ -191,7 +189,7 @@ async fn find(c: &mut PgConnection, org: OrgId) -> Result<Found, StoreError> {
 }
 
 async fn open(
-    c: &mut PgConnection,
+    c: &mut Session,
     request: &SyncRequest,
     patience: Patience,
     around: Date,

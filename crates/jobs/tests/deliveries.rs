@@ -15,6 +15,7 @@ use nightshift_domain::{Class, FailureCode, JobId, Kind, NewJob, Outcome, StepEr
 use nightshift_jobs::{
     Alone, JobsSettings, Machine, Ran, Registry, Step, StepCx, Sweeper,
     consume::{ConsumeSettings, consume},
+    tell_again,
 };
 use nightshift_queue::{JobMessage, Queue};
 use nightshift_testkit::toys::Toys;
@@ -177,6 +178,33 @@ async fn a_due_row_without_a_message_is_published_again() {
     bench.queue.behave(Manners::Good);
     bench.runs_to_the_end().await;
     assert_eq!(bench.lines().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_queue_has_forgotten_it_is_told_again_at_once() {
+    let bench = Bench::new(&ToDo::Branch(0)).await;
+    bench.queue.behave(Manners::ConfirmsAndLoses);
+    let mut sweeper = bench.sweeper();
+    assert_eq!(sweeper.round().await.unwrap(), 1);
+    bench.queue.behave(Manners::Good);
+    let queue = Arc::clone(&bench.machine.queue);
+    let watching = tokio::spawn(tell_again(
+        bench.toys.store.clone(),
+        queue,
+        CancellationToken::new(),
+    ));
+    let told = "SELECT count(*) FROM job WHERE announced_at IS NOT NULL";
+    for _ in 0..500 {
+        if bench.toys.database.count(told).await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(sweeper.round().await.unwrap(), 1, "no minute has to pass");
+    bench.runs_to_the_end().await;
+    assert_eq!(bench.lines().await, 1);
+    watching.abort();
+    bench.toys.database.history_holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,6 +169,10 @@ impl Queue for Amqp {
     fn health(&self) -> watch::Receiver<Health> {
         self.board.health()
     }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.board.emptied()
+    }
 }
 
 impl Amqp {

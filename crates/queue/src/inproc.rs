@@ -38,6 +38,7 @@ struct Shared {
     wake: Notify,
     events: broadcast::Sender<EventMessage>,
     health: watch::Sender<Health>,
+    emptied: watch::Sender<u64>,
 }
 
 #[derive(Clone)]
@@ -63,6 +64,8 @@ impl InProcess {
             wake: Notify::new(),
             events: broadcast::channel(1_024).0,
             health: watch::channel(Health::Connected).0,
+            // what the process before was told is gone with it
+            emptied: watch::channel(1).0,
         };
         Self {
             shared: Arc::new(shared),
@@ -249,5 +252,9 @@ impl Queue for InProcess {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.shared.emptied.subscribe()
     }
 }

@@ -33,6 +33,10 @@ pub trait Queue: Send + Sync + 'static {
 
     /// How it is.
     fn health(&self) -> watch::Receiver<Health>;
+
+    /// How often it was found to have nothing any more of what it had been told: by this process, as the first one that
+    /// met it so.
+    fn emptied(&self) -> watch::Receiver<u64>;
 }
 
 /// What became of an announcement.

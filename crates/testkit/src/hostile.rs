@@ -256,4 +256,8 @@ impl Queue for Hostile {
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health()
     }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.inner.emptied()
+    }
 }

@@ -138,4 +138,8 @@ impl Queue for Witness {
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health()
     }
+
+    fn emptied(&self) -> watch::Receiver<u64> {
+        self.inner.emptied()
+    }
 }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::topology::{Names, declare};
+use super::topology::{Names, declare, stands};
 use crate::port::Health;
 
 /// How long one attempt to connect may take.
@@ -61,7 +61,7 @@ impl Link {
         let keeper = tokio::spawn(async move {
             let mut failures = 0_u32;
             loop {
-                match connect(side, &url, &names).await {
+                match connect(side, &url, &names, &board).await {
                     Ok(connected) => {
                         failures = 0;
                         tracing::info!(side = side.as_str(), "connected to the broker");
@@ -119,11 +119,15 @@ impl Drop for Link {
     }
 }
 
-async fn connect(side: Side, url: &SecretString, names: &Names) -> Result<Live, String> {
+async fn connect(side: Side, url: &SecretString, names: &Names, board: &Board) -> Result<Live, String> {
     let name = format!("nightshift {}", side.as_str());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let build = async {
         let connection = Connection::connect(url.expose_secret(), properties).await?;
+        if !stands(&connection, names).await? {
+            // said before it is declared: whoever comes next finds it there
+            board.found_empty();
+        }
         declare(&connection, names).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -179,10 +183,11 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         .mul_f64(jitter)
 }
 
-/// How both connections are, as one word.
+/// How both connections are, as one word; and how often they found a broker that knew nothing of us.
 pub(super) struct Board {
     sides: Mutex<[Health; 2]>,
     health: watch::Sender<Health>,
+    emptied: watch::Sender<u64>,
 }
 
 impl Board {
@@ -190,11 +195,20 @@ impl Board {
         Self {
             sides: Mutex::new([Health::Connecting; 2]),
             health: watch::channel(Health::Connecting).0,
+            emptied: watch::channel(0).0,
         }
     }
 
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
+    }
+
+    pub fn emptied(&self) -> watch::Receiver<u64> {
+        self.emptied.subscribe()
+    }
+
+    fn found_empty(&self) {
+        self.emptied.send_modify(|times| *times += 1);
     }
 
     fn set(&self, side: Side, health: Health) {

@@ -114,8 +114,11 @@ pub async fn with_many_due_rows() {
         tokio::time::sleep(of).await;
         (before - left(database).await) as f64 / begun.elapsed().as_secs_f64()
     };
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let full = rate(Duration::from_millis(1_500)).await;
+    until("the first jobs are done", Duration::from_secs(60), async || {
+        left(database).await < rows
+    })
+    .await;
+    let full = rate(Duration::from_millis(if soaks() { 5_000 } else { 1_500 })).await;
     ctl(&["wipe"]).await;
     let back = Instant::now();
     let mut again = 0.0;

@@ -2,8 +2,9 @@
 //!
 //! An announced job counts as told for `reannounce_seconds`, and only then as lost (`sweep.rs`): a message may wait that
 //! long. A broker that was wiped, or that an empty one took the place of, has lost all of them, and whoever finds it so
-//! knows when. It takes their marks back, and the next sweeps announce them, a room's worth at a time. A message that
-//! came to a worker all the same is then one of two, of which the claim refuses the second.
+//! knows when. It takes their marks back, and the next sweeps announce them, a room's worth at a time. What was marked
+//! since the old broker was lost is left alone: its message goes to the new one, or its announcer takes the mark back.
+//! So several who find the same loss announce nothing twice.
 //!
 //! Whoever finds it may die before it has written so: then the minute passes as for any lost message.
 
@@ -21,18 +22,18 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Watches a queue until told to stop. One for each queue of a process.
 pub async fn tell_again(store: Store, queue: Arc<dyn Queue>, stop: CancellationToken) {
     let mut emptied = queue.emptied();
-    let mut done = 0;
+    let mut done = None;
     loop {
         let found = tokio::select! {
             () = stop.cancelled() => return,
-            found = emptied.wait_for(|times| *times > done) => found.map(|times| *times),
+            found = emptied.wait_for(|emptied| *emptied > done) => found.map(|emptied| *emptied),
         };
         // a queue that is gone is found empty no more
-        let Ok(times) = found else { return };
-        match store.jobs().unmark_all().await {
+        let Ok(Some(before)) = found else { return };
+        match store.jobs().unmark_all(before.elapsed()).await {
             Ok(jobs) => {
                 events::queue_emptied(jobs);
-                done = times;
+                done = Some(before);
             }
             Err(error) => {
                 tracing::warn!(%error, "could not take back what an emptied queue was told; it is tried again");

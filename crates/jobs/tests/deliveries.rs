@@ -17,7 +17,7 @@ use nightshift_jobs::{
     consume::{ConsumeSettings, consume},
     tell_again,
 };
-use nightshift_queue::{JobMessage, Queue};
+use nightshift_queue::{InProcess, JobMessage, Queue};
 use nightshift_testkit::toys::Toys;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -187,10 +187,10 @@ async fn what_a_queue_has_forgotten_it_is_told_again_at_once() {
     let mut sweeper = bench.sweeper();
     assert_eq!(sweeper.round().await.unwrap(), 1);
     bench.queue.behave(Manners::Good);
-    let queue = Arc::clone(&bench.machine.queue);
+    // a queue that has nothing of what was told before it was there
     let watching = tokio::spawn(tell_again(
         bench.toys.store.clone(),
-        queue,
+        Arc::new(InProcess::new()),
         CancellationToken::new(),
     ));
     let told = "SELECT count(*) FROM job WHERE announced_at IS NOT NULL";

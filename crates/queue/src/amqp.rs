@@ -11,7 +11,11 @@ mod inspect;
 mod link;
 mod topology;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::Class;
 use futures::{
@@ -170,7 +174,7 @@ impl Queue for Amqp {
         self.board.health()
     }
 
-    fn emptied(&self) -> watch::Receiver<u64> {
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
         self.board.emptied()
     }
 }

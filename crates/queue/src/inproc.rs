@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -38,7 +39,7 @@ struct Shared {
     wake: Notify,
     events: broadcast::Sender<EventMessage>,
     health: watch::Sender<Health>,
-    emptied: watch::Sender<u64>,
+    emptied: watch::Sender<Option<Instant>>,
 }
 
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl InProcess {
             events: broadcast::channel(1_024).0,
             health: watch::channel(Health::Connected).0,
             // what the process before was told is gone with it
-            emptied: watch::channel(1).0,
+            emptied: watch::channel(Some(Instant::now())).0,
         };
         Self {
             shared: Arc::new(shared),
@@ -254,7 +255,7 @@ impl Queue for InProcess {
         self.shared.health.subscribe()
     }
 
-    fn emptied(&self) -> watch::Receiver<u64> {
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
         self.shared.emptied.subscribe()
     }
 }

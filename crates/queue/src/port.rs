@@ -1,5 +1,7 @@
 //! What the rest of Nightshift may ask of a queue, whichever it is.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use domain::{Class, EventId, OrgId};
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -34,9 +36,9 @@ pub trait Queue: Send + Sync + 'static {
     /// How it is.
     fn health(&self) -> watch::Receiver<Health>;
 
-    /// How often it was found to have nothing any more of what it had been told: by this process, as the first one that
-    /// met it so.
-    fn emptied(&self) -> watch::Receiver<u64>;
+    /// Of what it had been told before this instant it was found to have nothing any more, by this process as one of the
+    /// first that met it so; `None`: never yet.
+    fn emptied(&self) -> watch::Receiver<Option<Instant>>;
 }
 
 /// What became of an announcement.

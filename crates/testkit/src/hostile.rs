@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -257,7 +257,7 @@ impl Queue for Hostile {
         self.inner.health()
     }
 
-    fn emptied(&self) -> watch::Receiver<u64> {
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
         self.inner.emptied()
     }
 }

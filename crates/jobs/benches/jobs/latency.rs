@@ -71,7 +71,7 @@ impl Queue for Watched {
         self.broker.health()
     }
 
-    fn emptied(&self) -> watch::Receiver<u64> {
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
         self.broker.emptied()
     }
 }

@@ -5,7 +5,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
@@ -139,7 +139,7 @@ impl Queue for Witness {
         self.inner.health()
     }
 
-    fn emptied(&self) -> watch::Receiver<u64> {
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
         self.inner.emptied()
     }
 }

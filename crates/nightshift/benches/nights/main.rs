@@ -139,11 +139,13 @@ async fn main() {
         "nights, {ROUNDS} rounds in turn, gzip on; one scheduler, one worker, simulator and servers on the same cores"
     );
     if asked("small") {
-        compare(5_000, SHORT, ROUNDS).await;
-        compare(2_000, LONG, ROUNDS).await;
-        grow(1_000).await;
-        cost(2_000).await;
-        beside(50, 20_000, Duration::from_secs(10)).await;
+        if !alone {
+            compare(5_000, SHORT, ROUNDS).await;
+            compare(2_000, LONG, ROUNDS).await;
+            grow(1_000).await;
+            cost(2_000).await;
+        }
+        beside(50, 20_000, Duration::from_secs(50)).await;
         return;
     }
     if !alone || asked("short") {

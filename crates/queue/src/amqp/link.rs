@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::StreamExt;
@@ -60,8 +60,10 @@ impl Link {
         let (sender, live) = watch::channel(None);
         let keeper = tokio::spawn(async move {
             let mut failures = 0_u32;
+            // what was told before the connection was lost is the broker's to keep; what is told later waits for the next
+            let mut without = Instant::now();
             loop {
-                match connect(side, &url, &names, &board).await {
+                match connect(side, &url, &names, without, &board).await {
                     Ok(connected) => {
                         failures = 0;
                         tracing::info!(side = side.as_str(), "connected to the broker");
@@ -70,6 +72,7 @@ impl Link {
                         sender.send_replace(Some(Arc::clone(&connected)));
                         board.set(side, Health::Connected);
                         until_lost(side, &connected, &board).await;
+                        without = Instant::now();
                         sender.send_replace(None);
                         connected.lost.cancel();
                         board.set(side, Health::Connecting);
@@ -119,14 +122,21 @@ impl Drop for Link {
     }
 }
 
-async fn connect(side: Side, url: &SecretString, names: &Names, board: &Board) -> Result<Live, String> {
+/// `without`: since when there was no connection.
+async fn connect(
+    side: Side,
+    url: &SecretString,
+    names: &Names,
+    without: Instant,
+    board: &Board,
+) -> Result<Live, String> {
     let name = format!("nightshift {}", side.as_str());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let build = async {
         let connection = Connection::connect(url.expose_secret(), properties).await?;
         if !stands(&connection, names).await? {
             // said before it is declared: whoever comes next finds it there
-            board.found_empty();
+            board.found_empty(without);
         }
         declare(&connection, names).await?;
         let channel = connection.create_channel().await?;
@@ -183,11 +193,11 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         .mul_f64(jitter)
 }
 
-/// How both connections are, as one word; and how often they found a broker that knew nothing of us.
+/// How both connections are, as one word; and since when the last one was away that found a broker that knew nothing of us.
 pub(super) struct Board {
     sides: Mutex<[Health; 2]>,
     health: watch::Sender<Health>,
-    emptied: watch::Sender<u64>,
+    emptied: watch::Sender<Option<Instant>>,
 }
 
 impl Board {
@@ -195,7 +205,7 @@ impl Board {
         Self {
             sides: Mutex::new([Health::Connecting; 2]),
             health: watch::channel(Health::Connecting).0,
-            emptied: watch::channel(0).0,
+            emptied: watch::channel(None).0,
         }
     }
 
@@ -203,12 +213,13 @@ impl Board {
         self.health.subscribe()
     }
 
-    pub fn emptied(&self) -> watch::Receiver<u64> {
+    pub fn emptied(&self) -> watch::Receiver<Option<Instant>> {
         self.emptied.subscribe()
     }
 
-    fn found_empty(&self) {
-        self.emptied.send_modify(|times| *times += 1);
+    fn found_empty(&self, without: Instant) {
+        self.emptied
+            .send_modify(|emptied| *emptied = (*emptied).max(Some(without)));
     }
 
     fn set(&self, side: Side, health: Health) {

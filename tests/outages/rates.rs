@@ -1,4 +1,4 @@
-//! What workers do, by class, a second: read from their own metrics, as an operator reads it.
+//! What a fleet does, by class, a second: read from its processes' own metrics, as an operator reads it.
 
 use std::{
     collections::BTreeMap,
@@ -10,11 +10,13 @@ use nightshift_testkit::free_port;
 
 use crate::harness::Fleet;
 
-/// What the workers say they have done so far.
+/// What the processes say they have done so far.
 #[derive(Clone, Default)]
 pub struct Reading {
     pub claims: BTreeMap<Class, f64>,
     pub refused: f64,
+    /// Announcements of jobs that had waited for a worker until they counted as lost.
+    pub repeated: f64,
 }
 
 impl Reading {
@@ -29,18 +31,20 @@ impl Reading {
     }
 }
 
-/// Workers of usual settings with an address each.
-pub struct Workers {
+/// A scheduler and two workers with an address each.
+pub struct Processes {
     ports: Vec<u16>,
     class_of: BTreeMap<String, Class>,
 }
 
-impl Workers {
-    pub fn of(fleet: &mut Fleet, count: usize) -> Self {
-        let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
-        for port in &ports {
+impl Processes {
+    pub fn of(fleet: &mut Fleet) -> Self {
+        let mut ports = Vec::new();
+        for role in ["scheduler", "worker", "worker"] {
+            let port = free_port();
             let listen = format!("127.0.0.1:{port}");
-            fleet.start("worker", &[("NIGHTSHIFT__HTTP__LISTEN", &listen)]);
+            fleet.start(role, &[("NIGHTSHIFT__HTTP__LISTEN", &listen)]);
+            ports.push(port);
         }
         let class_of = nightshift_sync::registry()
             .kinds()
@@ -72,6 +76,8 @@ impl Workers {
             *reading.claims.get_mut(&self.class_of[kind]).unwrap() += value.parse::<f64>().unwrap();
         } else if series.starts_with("nightshift_claims_refused_total{") {
             reading.refused += value.parse::<f64>().unwrap();
+        } else if series.starts_with("nightshift_announcements_repeated_total{") {
+            reading.repeated += value.parse::<f64>().unwrap();
         }
     }
 

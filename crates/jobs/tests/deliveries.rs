@@ -217,7 +217,13 @@ async fn a_message_without_a_row_is_acknowledged_and_does_nothing() {
     left.extend((0..50).map(|_| bench.message(JobId::from_uuid(Uuid::now_v7()))));
     bench.queue.behave(Manners::Blind);
     bench.queue.announce(&left).await.unwrap();
-    bench.runs_to_the_end().await;
+    // on a busy machine it takes the worker more than one turn
+    for _ in 0..20 {
+        bench.runs_to_the_end().await;
+        if bench.queue.is_empty().await {
+            break;
+        }
+    }
     assert!(bench.queue.is_empty().await, "each was acknowledged");
     assert_eq!(bench.queue.list_dead(10).await.unwrap(), []);
     assert_eq!(bench.toys.database.history(None).await, before);

@@ -254,7 +254,7 @@ rabbitmq_start() {
     rabbitmq_bin >/dev/null || die "no RabbitMQ found; run tests/deps/install"
     mapfile -t vars < <(rabbitmq_vars)
     launch "$deps_dir/mq" "${vars[@]}" -- "$(command -v epmd)" -port "$EPMD_PORT" -address 127.0.0.1
-    wait_until 20 "$deps_dir/mq" bash -c "exec 3<>/dev/tcp/127.0.0.1/$EPMD_PORT"
+    wait_until 60 "$deps_dir/mq" bash -c "exec 3<>/dev/tcp/127.0.0.1/$EPMD_PORT"
     launch "$deps_dir/mq" "${vars[@]}" -- "$(rabbitmq_bin)/rabbitmq-server"
     wait_until 120 "$deps_dir/mq" rabbitmq_answers
 }

@@ -10,7 +10,11 @@
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
 
+mod drains;
 mod figures;
+mod load;
+mod rates;
+mod wiped;
 
 use std::time::Duration;
 
@@ -74,8 +78,24 @@ async fn after_each_outage_work_goes_on_by_itself() {
     let _turn = TURN.lock().await;
     figures::the_broker_is_away().await;
     figures::the_database_is_away().await;
-    figures::the_broker_is_wiped_with_many_due_rows().await;
-    figures::workers_end_when_they_are_told().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_broker_costs_no_sync_and_little_is_delivered_in_vain() {
+    let _turn = TURN.lock().await;
+    wiped::while_many_syncs_run().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_wiped_under_a_large_backlog_is_filled_again() {
+    let _turn = TURN.lock().await;
+    wiped::with_many_due_rows().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_ends_soon_whatever_it_does() {
+    let _turn = TURN.lock().await;
+    drains::workers_end_when_they_are_told().await;
 }
 
 /// While the broker takes no messages the ones that it has are consumed and answered; afterwards it takes them again.

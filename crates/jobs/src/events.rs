@@ -24,6 +24,16 @@ pub fn death(org: OrgId, job: JobId, kind: &Kind, deaths: u32) {
     tracing::info!(target: "nightshift::metric", counter = "nightshift_deaths_total", kind = kind.as_str(), value = 1_u64);
 }
 
+/// The queue has nothing any more of what it had been told: so many jobs are announced anew.
+pub fn queue_emptied(jobs: u64) {
+    if jobs > 0 {
+        tracing::warn!(
+            jobs,
+            "the queue has forgotten what it was told; {jobs} jobs are announced again"
+        );
+    }
+}
+
 /// The lease ran out under a running step; its effects were refused.
 pub fn lease_lost(org: OrgId, job: JobId, kind: &Kind) {
     tracing::warn!(org.id = %org, job.id = %job, job.step = kind.as_str(), "lease_lost: lost the lease of job {job} in {kind}");

@@ -10,6 +10,7 @@ pub use up::{new_key, up, write_env};
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use nightshift_domain::{ids::ProcessId, job::Class};
+use nightshift_jobs::tell_again;
 use nightshift_queue::{Health, Queue};
 use nightshift_scheduler::{SchedulerParts, SlotClock};
 use nightshift_store::{Probe, Store};
@@ -34,7 +35,7 @@ pub async fn scheduler(settings: &Settings) -> Result<ExitCode, CommandError> {
     Process::run(settings, "scheduler", async |process| {
         let store = wiring::store_with_patience(settings).await?;
         let queue = wiring::queue_with_patience(settings).await?;
-        process.watch(&store, queue.as_ref());
+        process.watch(&store, queue.clone());
         let parts = scheduler_parts(settings, &store, queue, SlotClock::Database);
         tracing::info!("the scheduler runs");
         nightshift_scheduler::run(parts, process.stop.clone()).await;
@@ -48,7 +49,7 @@ pub async fn worker(settings: &Settings, classes: &[Class]) -> Result<ExitCode, 
     Process::run(settings, "worker", async |process| {
         let store = wiring::store_with_patience(settings).await?;
         let queue = wiring::queue_with_patience(settings).await?;
-        process.watch(&store, queue.as_ref());
+        process.watch(&store, queue.clone());
         let parts = worker_parts(settings, &store, queue, classes)?;
         tracing::info!("the worker runs");
         nightshift_worker::run(parts, process.stop.clone()).await;
@@ -190,9 +191,11 @@ impl Process {
         }
     }
 
-    /// Keeps readiness true: the queue tells by itself, the database is asked.
-    fn watch(&self, store: &Store, queue: &dyn Queue) {
+    /// Keeps readiness true: the queue tells by itself, the database is asked. And tells the queue again what it has
+    /// forgotten.
+    fn watch(&self, store: &Store, queue: Arc<dyn Queue>) {
         let (database, health) = (store.probe(ANSWER_WITHIN), queue.health());
+        tokio::spawn(tell_again(store.clone(), queue, self.stop.clone()));
         let (readiness, stop) = (self.readiness.clone(), self.stop.clone());
         readiness.send_replace(Readiness::Ready);
         tokio::spawn(async move {

@@ -11,7 +11,11 @@ mod inspect;
 mod link;
 mod topology;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::Class;
 use futures::{
@@ -168,6 +172,10 @@ impl Queue for Amqp {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.board.health()
+    }
+
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
+        self.board.emptied()
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -38,6 +39,7 @@ struct Shared {
     wake: Notify,
     events: broadcast::Sender<EventMessage>,
     health: watch::Sender<Health>,
+    emptied: watch::Sender<Option<Instant>>,
 }
 
 #[derive(Clone)]
@@ -63,6 +65,8 @@ impl InProcess {
             wake: Notify::new(),
             events: broadcast::channel(1_024).0,
             health: watch::channel(Health::Connected).0,
+            // what the process before was told is gone with it
+            emptied: watch::channel(Some(Instant::now())).0,
         };
         Self {
             shared: Arc::new(shared),
@@ -249,5 +253,9 @@ impl Queue for InProcess {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.subscribe()
+    }
+
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
+        self.shared.emptied.subscribe()
     }
 }

@@ -1,5 +1,7 @@
 //! What the rest of Nightshift may ask of a queue, whichever it is.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use domain::{Class, EventId, OrgId};
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -33,6 +35,10 @@ pub trait Queue: Send + Sync + 'static {
 
     /// How it is.
     fn health(&self) -> watch::Receiver<Health>;
+
+    /// Of what it had been told before this instant it was found to have nothing any more, by this process as one of the
+    /// first that met it so; `None`: never yet.
+    fn emptied(&self) -> watch::Receiver<Option<Instant>>;
 }
 
 /// What became of an announcement.

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -255,5 +255,9 @@ impl Queue for Hostile {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health()
+    }
+
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
+        self.inner.emptied()
     }
 }

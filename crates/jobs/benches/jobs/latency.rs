@@ -70,6 +70,10 @@ impl Queue for Watched {
     fn health(&self) -> watch::Receiver<Health> {
         self.broker.health()
     }
+
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
+        self.broker.emptied()
+    }
 }
 
 /// What the step needs to tell the time from publication.

@@ -5,7 +5,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
@@ -137,5 +137,9 @@ impl Queue for Witness {
 
     fn health(&self) -> watch::Receiver<Health> {
         self.inner.health()
+    }
+
+    fn emptied(&self) -> watch::Receiver<Option<Instant>> {
+        self.inner.emptied()
     }
 }

@@ -1,4 +1,5 @@
-//! A quiet night beside a full one: the same org, the same fleet, one run; and how a quiet night grows with the org.
+//! A quiet night beside a full one: the same org, the same fleet, one run; how a quiet night grows with the org; and what a
+//! huge org costs small ones beside it.
 //! Prints figures and ratios, asserts nothing on time. `make bench`.
 #![allow(
     clippy::unwrap_used,
@@ -6,16 +7,23 @@
 )]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
+mod beside;
 mod cost;
 #[path = "../../../../tests/fleet/harness.rs"]
 #[allow(dead_code, reason = "the fleet's tests use the rest")]
 mod harness;
+#[path = "../../../../tests/outages/load.rs"]
+#[allow(dead_code, reason = "the outages' tests use the rest")]
+mod load;
 #[path = "../../../sync/benches/measure/mod.rs"]
 #[allow(dead_code, reason = "other benches use the rest")]
 mod measure;
 mod night;
 mod wire;
 
+use std::time::Duration;
+
+use beside::beside;
 use cost::cost;
 use measure::{Figures, ROUNDS};
 use night::{Kind, Night, Site};
@@ -121,7 +129,7 @@ async fn grow(size: u64) {
 }
 
 /// The parts of a whole run; `cargo bench --bench nights -- cost growth` runs those two alone, `-- small` a small tree of each.
-const PARTS: [&str; 4] = ["short", "long", "cost", "growth"];
+const PARTS: [&str; 5] = ["short", "long", "cost", "growth", "beside"];
 
 #[tokio::main]
 async fn main() {
@@ -131,10 +139,13 @@ async fn main() {
         "nights, {ROUNDS} rounds in turn, gzip on; one scheduler, one worker, simulator and servers on the same cores"
     );
     if asked("small") {
-        compare(5_000, SHORT, ROUNDS).await;
-        compare(2_000, LONG, ROUNDS).await;
-        grow(1_000).await;
-        cost(2_000).await;
+        if !alone {
+            compare(5_000, SHORT, ROUNDS).await;
+            compare(2_000, LONG, ROUNDS).await;
+            grow(1_000).await;
+            cost(2_000).await;
+        }
+        beside(50, 20_000, Duration::from_secs(50)).await;
         return;
     }
     if !alone || asked("short") {
@@ -154,5 +165,8 @@ async fn main() {
         for size in [10_000, 100_000, 200_000] {
             grow(size).await;
         }
+    }
+    if !alone || asked("beside") {
+        beside(500, 200_000, Duration::from_secs(100)).await;
     }
 }

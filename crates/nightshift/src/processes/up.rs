@@ -38,7 +38,7 @@ pub async fn up(given: &Settings, data: Option<PathBuf>) -> Result<ExitCode, Com
             Some(_) => wiring::queue_with_patience(&settings).await?,
             None => Arc::new(InProcess::new()),
         };
-        process.watch(&store, queue.as_ref());
+        process.watch(&store, Arc::clone(&queue));
         let scheduler = scheduler_parts(&settings, &store, Arc::clone(&queue), SlotClock::Database);
         let worker = worker_parts(&settings, &store, queue, &[])?;
         tracing::info!("scheduler and worker run");

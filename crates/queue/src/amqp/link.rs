@@ -6,7 +6,7 @@
 use std::{
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::StreamExt;
@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::topology::{Names, declare};
+use super::topology::{Names, declare, stands};
 use crate::port::Health;
 
 /// How long one attempt to connect may take.
@@ -64,8 +64,10 @@ impl Link {
         let (sender, live) = watch::channel(None);
         let keeper = tokio::spawn(async move {
             let mut failures = 0_u32;
+            // what was told before the connection was lost is the broker's to keep; what is told later waits for the next
+            let mut without = Instant::now();
             loop {
-                match connect(side, &url, &names).await {
+                match connect(side, &url, &names, without, &board).await {
                     Ok(connected) => {
                         failures = 0;
                         tracing::info!(side = side.as_str(), "connected to the broker");
@@ -74,6 +76,7 @@ impl Link {
                         sender.send_replace(Some(Arc::clone(&connected)));
                         board.set(side, Health::Connected);
                         until_lost(side, &connected, &board).await;
+                        without = Instant::now();
                         sender.send_replace(None);
                         connected.lost.cancel();
                         board.set(side, Health::Connecting);
@@ -123,13 +126,24 @@ impl Drop for Link {
     }
 }
 
-async fn connect(side: Side, url: &SecretString, names: &Names) -> Result<Live, String> {
+/// `without`: since when there was no connection.
+async fn connect(
+    side: Side,
+    url: &SecretString,
+    names: &Names,
+    without: Instant,
+    board: &Board,
+) -> Result<Live, String> {
     let name = format!("nightshift {}", side.as_str());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let mut uri = AMQPUri::from_str(url.expose_secret()).map_err(|_| "broker.url is none")?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     let build = async {
         let connection = Connection::connect_uri(uri, properties).await?;
+        if !stands(&connection, names).await? {
+            // said before it is declared: whoever comes next finds it there
+            board.found_empty(without);
+        }
         declare(&connection, names).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -185,10 +199,11 @@ fn pause(failures: u32, jitter: f64) -> Duration {
         .mul_f64(jitter)
 }
 
-/// How both connections are, as one word.
+/// How both connections are, as one word; and since when the last one was away that found a broker that knew nothing of us.
 pub(super) struct Board {
     sides: Mutex<[Health; 2]>,
     health: watch::Sender<Health>,
+    emptied: watch::Sender<Option<Instant>>,
 }
 
 impl Board {
@@ -196,11 +211,21 @@ impl Board {
         Self {
             sides: Mutex::new([Health::Connecting; 2]),
             health: watch::channel(Health::Connecting).0,
+            emptied: watch::channel(None).0,
         }
     }
 
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.subscribe()
+    }
+
+    pub fn emptied(&self) -> watch::Receiver<Option<Instant>> {
+        self.emptied.subscribe()
+    }
+
+    fn found_empty(&self, without: Instant) {
+        self.emptied
+            .send_modify(|emptied| *emptied = (*emptied).max(Some(without)));
     }
 
     fn set(&self, side: Side, health: Health) {

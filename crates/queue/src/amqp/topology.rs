@@ -69,6 +69,22 @@ pub(super) async fn is_as_declared(
     }
 }
 
+/// Whether the broker has our exchange of jobs. One that has not was told nothing yet, or has forgotten all of it.
+pub(super) async fn stands(connection: &Connection, names: &Names) -> lapin::Result<bool> {
+    let channel = connection.create_channel().await?;
+    let passive = ExchangeDeclareOptions {
+        passive: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let name = names.jobs.as_str().into();
+    let looked = channel.exchange_declare(name, ExchangeKind::Topic, passive, FieldTable::default());
+    match looked.await {
+        Ok(()) => channel.close(200, "looked".into()).await.map(|()| true),
+        Err(error) if says(&error, NOT_FOUND) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Declares all of it. A queue that stands there with other arguments is used as it is.
 pub(super) async fn declare(connection: &Connection, names: &Names) -> lapin::Result<()> {
     let channel = &connection.create_channel().await?;
@@ -106,6 +122,8 @@ async fn exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> lapin::R
 
 /// The broker's answer to a declaration with other arguments than the queue has.
 const PRECONDITION_FAILED: u16 = 406;
+/// And to a passive one of what is not there.
+const NOT_FOUND: u16 = 404;
 
 /// On a channel of its own, which a refusal closes.
 async fn queue(connection: &Connection, name: &str, arguments: FieldTable) -> lapin::Result<()> {
@@ -133,7 +151,11 @@ async fn declare_queue(connection: &Connection, name: &str, mut arguments: Field
 }
 
 fn is_refused(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == PRECONDITION_FAILED)
+    says(error, PRECONDITION_FAILED)
+}
+
+fn says(error: &lapin::Error, code: u16) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code)
 }
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {

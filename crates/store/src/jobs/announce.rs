@@ -134,6 +134,27 @@ impl Jobs<'_> {
         })
     }
 
+    /// Takes the mark back from every job that waits for a worker and was announced at least so long ago: the queue has
+    /// forgotten them. Says how many. A row that is locked is just being claimed, settled or announced.
+    pub async fn unmark_all(self, before: Duration) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "-- jobs.unmark_all
+            WITH told AS (
+                SELECT org_id, id FROM job
+                 WHERE not_before <= nightshift_now()
+                   AND announced_at <= nightshift_now() - make_interval(secs => $1)
+                   AND (state = 'due' OR state = 'claimed' AND lease_until < nightshift_now())
+                   FOR UPDATE SKIP LOCKED
+            )
+            UPDATE job SET announced_at = NULL FROM told WHERE job.org_id = told.org_id AND job.id = told.id",
+        )
+        .bind(before.as_secs_f64())
+        .execute(&self.store.pool)
+        .await
+        .map_err(at("jobs.unmark_all"))?;
+        Ok(done.rows_affected())
+    }
+
     /// Takes the mark back from jobs that the broker did not confirm, so that the next sweep finds them.
     pub async fn unmark(self, jobs: &[DueJob]) -> Result<(), StoreError> {
         self.unmark_each(jobs.iter().map(|job| (job.org, job.job))).await

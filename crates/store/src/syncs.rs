@@ -16,8 +16,8 @@ use crate::{
     row::word,
 };
 
-pub(crate) use admit::new_trace;
 pub use admit::{AdmissionAnswer, Opening, Patience, admit_in};
+pub(crate) use admit::{admit_each, new_trace};
 pub use show::{Progress, SyncRow, TimelineRow};
 
 /// The aggregate.

@@ -126,11 +126,8 @@ impl Schedule {
             None => about,
         };
         loop {
-            if self.days.contains(night.weekday()) {
-                let run = self.night(night)?;
-                if run.slot > floor {
-                    return Ok(run);
-                }
+            if self.days.contains(night.weekday()) && self.instant(night, self.slot)? > floor {
+                return self.night(night);
             }
             night = night.tomorrow()?;
         }

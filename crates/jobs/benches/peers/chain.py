@@ -7,6 +7,8 @@ from celery import Celery, signals
 
 CHAINS, WARM, COUNTED = 64, 2, 4
 app = Celery("chain", broker=os.environ["PEER_BROKER"].split("?")[0])
+# the chains of an earlier run are still in its queue
+app.conf.task_default_queue = f"chain-{os.getpid()}"
 done = 0
 
 

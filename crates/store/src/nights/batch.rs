@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use super::{
     FireDecision, Fired, Knock, Started, knock,
-    rows::{self, Look, Night},
+    rows::{self, Look, NewNight},
 };
 use crate::{
     cases::{self, Occurrence},
@@ -143,7 +143,7 @@ async fn record_missed(
         let reason = pause.unwrap_or_else(|| UNSEEN.to_owned());
         nights.extend(of_org.iter().map(|missed| (*org, missed.run, reason.clone())));
     }
-    let rows = column(&nights, |(org, run, reason)| Night {
+    let rows = column(&nights, |(org, run, reason)| NewNight {
         org: *org,
         night: run.night,
         state: "missed",
@@ -175,7 +175,7 @@ async fn run(
     first: &NewJob,
     fired: &mut Fired,
 ) -> Result<(), StoreError> {
-    let rows = column(runs, |run| Night {
+    let rows = column(runs, |run| NewNight {
         org: run.org,
         night: run.night,
         state: "run",

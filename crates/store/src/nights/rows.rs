@@ -77,7 +77,7 @@ fn due(row: &PgRow) -> Result<DueOrg, StoreError> {
 }
 
 /// A night to record.
-pub(super) struct Night<'a> {
+pub(super) struct NewNight<'a> {
     pub(super) org: OrgId,
     pub(super) night: Date,
     pub(super) state: &'static str,
@@ -88,7 +88,7 @@ pub(super) struct Night<'a> {
 /// Records nights; says which were not known.
 pub(super) async fn record(
     c: &mut PgConnection,
-    nights: &[Night<'_>],
+    nights: &[NewNight<'_>],
 ) -> Result<HashSet<(OrgId, Date)>, StoreError> {
     if nights.is_empty() {
         return Ok(HashSet::new());

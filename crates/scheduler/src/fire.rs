@@ -88,7 +88,9 @@ impl Firer {
         let retried = parts.store.nights().retry(parts.fire_batch, &parts.first).await?;
         tell(&fired, retried.len());
         let begun: Vec<_> = fired.started.iter().chain(&retried).collect();
-        begun.iter().for_each(|started| record(started));
+        for started in &begun {
+            record(started);
+        }
         let orgs: Vec<_> = begun.iter().map(|started| started.org).collect();
         let announced = announce_each(&parts.store, parts.queue.as_ref(), &parts.jobs, &orgs);
         if let Err(error) = announced.await {

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, civil::date};
+use jiff::{SignedDuration, Timestamp, civil::date};
 use measure::{Figures, ROUNDS, asked, thread_seconds};
 use nightshift_domain::{
     Class, Kind, NewJob, ProcessId,
@@ -57,8 +57,8 @@ async fn fill(database: &TestDb, store: &Store) {
     database.run("CHECKPOINT").await;
     let now = store.now().await.unwrap();
     // the minute before the first slot
-    let ahead = evening.duration_since(now).unsigned_abs() - Duration::from_secs(60);
-    database.advance(ahead).await;
+    let ahead = evening.duration_since(now) - SignedDuration::from_secs(60);
+    database.advance(ahead.unsigned_abs()).await;
 }
 
 fn firer(parts: &SchedulerParts, fire_batch: i64) -> Firer {

@@ -137,7 +137,7 @@ impl Side {
 }
 
 async fn compare(manner: Manner) {
-    let server = Server::start(manner).await;
+    let server = Server::start(manner);
     let ours = Ours::of(&server);
     let heard = Arc::new(
         server::hear(|url| {

@@ -63,7 +63,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub async fn start(manner: Manner) -> Self {
+    pub fn start(manner: Manner) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("--child").stdout(Stdio::piped());

@@ -35,9 +35,10 @@ bench: ## Ratios of the speed bars beside their parts, on private servers
 	@tests/deps/install postgresql rabbitmq
 	tests/deps/with bench cargo bench --workspace --locked --benches $(ARGS)
 
-bench-jobs: ## Jobs beside a bare loop of the same calls, beside peers, a million rows, a held snapshot; PostgreSQL writes to the disk (ARGS='whole' chooses)
-	@tests/deps/install postgresql rabbitmq
-	NIGHTSHIFT_TEST_FSYNC=on tests/deps/with bench cargo bench --locked -p nightshift-jobs --bench jobs -- $(ARGS)
+bench-jobs: ## Jobs beside a bare loop of the same calls, beside peers, a million rows, a held snapshot; a million orgs' slots; polls beside bare reqwest; PostgreSQL writes to the disk (ARGS='whole' chooses)
+	@tests/deps/install postgresql rabbitmq venv
+	NIGHTSHIFT_TEST_FSYNC=on tests/deps/with bench cargo bench --locked -p nightshift-jobs -p nightshift-scheduler -p nightshift-salesforce \
+		--bench jobs --bench firing --bench polls -- $(ARGS)
 
 chaos: ## A bad night: everything breaks at random for MINUTES (10), from SEED (random, printed)
 	@tests/deps/install postgresql rabbitmq faketime

@@ -28,6 +28,22 @@ pub async fn announce(
     send(store, queue, jobs).await
 }
 
+/// The same of some orgs at once, whose slots were fired together.
+pub async fn announce_each(
+    store: &Store,
+    queue: &dyn Queue,
+    settings: &JobsSettings,
+    orgs: &[OrgId],
+) -> Result<(), JobsError> {
+    if orgs.is_empty() {
+        return Ok(());
+    }
+    fail::fail_point!("before-announce", |_| std::process::abort());
+    let limits = settings.announcing();
+    let jobs = store.jobs().mark_announceable_of_each(orgs, &limits).await?;
+    send(store, queue, jobs).await
+}
+
 /// The same of all orgs, of what lies behind this horizon: the sweep. Says how many, and where the next may begin.
 pub async fn announce_all(
     store: &Store,

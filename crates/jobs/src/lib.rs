@@ -22,7 +22,7 @@ pub mod sweep;
 
 pub use admit::{admit_request, admit_sync};
 pub use alone::Alone;
-pub use announce::announce;
+pub use announce::{announce, announce_each};
 pub use cleanup::Cleaner;
 pub use emptied::tell_again;
 pub use error::JobsError;

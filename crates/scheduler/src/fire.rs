@@ -8,7 +8,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use nightshift_domain as domain;
-use nightshift_jobs::announce;
+use nightshift_jobs::announce_each;
 use nightshift_store::{
     StoreError,
     nights::{DueOrg, FireDecision, Fired, Started},
@@ -87,14 +87,14 @@ impl Firer {
             .await?;
         let retried = parts.store.nights().retry(parts.fire_batch, &parts.first).await?;
         tell(&fired, retried.len());
-        let begun = fired.started.iter().chain(&retried);
-        begun.clone().for_each(record);
-        for started in begun {
-            let announced = announce(&parts.store, parts.queue.as_ref(), &parts.jobs, started.org);
-            if let Err(error) = announced.await {
-                tracing::warn!(%error, "could not announce fired syncs; the sweep will");
-                break;
-            }
+        let begun: Vec<_> = fired.started.iter().chain(&retried).collect();
+        for started in &begun {
+            record(started);
+        }
+        let orgs: Vec<_> = begun.iter().map(|started| started.org).collect();
+        let announced = announce_each(&parts.store, parts.queue.as_ref(), &parts.jobs, &orgs);
+        if let Err(error) = announced.await {
+            tracing::warn!(%error, "could not announce fired syncs; the sweep will");
         }
         Ok(FireReport {
             started: fired.started.len(),

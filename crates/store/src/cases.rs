@@ -1,11 +1,11 @@
 //! Support cases: one open case for each org and code, with occurrences; a success resolves all of the org's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{CaseId, OrgId, SyncId};
 use jiff::Timestamp;
 use nightshift_domain as domain;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -13,8 +13,8 @@ use crate::{
     Store,
     error::{StoreError, at},
     jobs::{Failure, bounded},
-    outbox,
-    row::{Stamp, word},
+    outbox::{self, NewEvent},
+    row::{Stamp, column, word},
     session::Session,
 };
 
@@ -60,6 +60,14 @@ pub struct CaseRow {
     pub evidence: BTreeMap<String, String>,
 }
 
+/// What a case is opened for, or counts once more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occurrence<'a> {
+    pub(crate) org: OrgId,
+    pub(crate) sync: Option<SyncId>,
+    pub(crate) failure: &'a Failure,
+}
+
 /// Opens a case, or adds an occurrence to the open one of the same org and code.
 pub(crate) async fn open(
     c: &mut Session,
@@ -67,38 +75,94 @@ pub(crate) async fn open(
     sync: Option<SyncId>,
     failure: &Failure,
 ) -> Result<(), StoreError> {
+    open_each(c, &[Occurrence { org, sync, failure }]).await
+}
+
+/// The same for many at once; those of one org in their order, each with its event.
+pub(crate) async fn open_each(c: &mut Session, occurrences: &[Occurrence<'_>]) -> Result<(), StoreError> {
+    for round in rounds(occurrences) {
+        open_round(&mut *c, &round).await?;
+    }
+    Ok(())
+}
+
+/// No round has an org twice: a statement changes a row once.
+fn rounds<'a>(occurrences: &[Occurrence<'a>]) -> Vec<Vec<Occurrence<'a>>> {
+    let (mut rounds, mut nth_of): (Vec<Vec<_>>, HashMap<_, usize>) = Default::default();
+    for occurrence in occurrences {
+        let nth = nth_of.entry(occurrence.org).or_default();
+        if *nth == rounds.len() {
+            rounds.push(Vec::new());
+        }
+        rounds[*nth].push(*occurrence);
+        *nth += 1;
+    }
+    rounds
+}
+
+async fn open_round(c: &mut Session, round: &[Occurrence<'_>]) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "-- cases.open
+        INSERT INTO support_case (org_id, id, code, state, opened_at, last_occurred_at, sync_id, message, evidence)
+        SELECT org_id, id, code, 'open', (SELECT nightshift_now()), (SELECT nightshift_now()), sync_id, message, evidence
+          FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::jsonb[])
+               AS new (org_id, id, code, sync_id, message, evidence)
+            ON CONFLICT (org_id, code) WHERE state = 'open' DO UPDATE
+           SET occurrences = support_case.occurrences + 1, last_occurred_at = excluded.last_occurred_at,
+               sync_id = excluded.sync_id, message = excluded.message, evidence = excluded.evidence
+        RETURNING org_id, id, occurrences",
+    )
+    .bind(column(round, |new| new.org.uuid()))
+    .bind(column(round, |_| Uuid::now_v7()))
+    .bind(column(round, |new| new.failure.code.as_str()))
+    .bind(column(round, |new| new.sync.map(SyncId::uuid)))
+    .bind(column(round, |new| bounded(&new.failure.message)))
+    .bind(column(round, |new| evidence(new.failure)))
+    .fetch_all(&mut *c)
+    .await
+    .map_err(at("cases.open"))?;
+    let cases: HashMap<OrgId, (Uuid, i32)> = rows
+        .iter()
+        .map(|row| {
+            (
+                OrgId::from_uuid(row.get("org_id")),
+                (row.get("id"), row.get("occurrences")),
+            )
+        })
+        .collect();
+    let told: Vec<_> = round
+        .iter()
+        .filter_map(|new| Some((new.org, event(new, *cases.get(&new.org)?))))
+        .collect();
+    let events = column(&told, |(org, (topic, body))| NewEvent {
+        org: *org,
+        topic,
+        body,
+        traceparent: None,
+    });
+    outbox::write_each(c, &events).await
+}
+
+fn evidence(failure: &Failure) -> Value {
     let evidence: BTreeMap<_, _> = failure
         .evidence
         .iter()
         .map(|(name, value)| (bounded(name), bounded(value)))
         .collect();
-    let row = sqlx::query(
-        "-- cases.open
-        INSERT INTO support_case (org_id, id, code, state, opened_at, last_occurred_at, sync_id, message, evidence)
-        VALUES ($1, $2, $3, 'open', nightshift_now(), nightshift_now(), $4, $5, $6)
-        ON CONFLICT (org_id, code) WHERE state = 'open' DO UPDATE
-           SET occurrences = support_case.occurrences + 1, last_occurred_at = excluded.last_occurred_at,
-               sync_id = excluded.sync_id, message = excluded.message, evidence = excluded.evidence
-        RETURNING id, occurrences",
-    )
-    .bind(org.uuid())
-    .bind(Uuid::now_v7())
-    .bind(failure.code.as_str())
-    .bind(sync.map(SyncId::uuid))
-    .bind(bounded(&failure.message))
-    .bind(json!(evidence))
-    .fetch_one(&mut *c)
-    .await
-    .map_err(at("cases.open"))?;
-    let (id, occurrences): (Uuid, i32) = (row.get("id"), row.get("occurrences"));
-    let entry = failure.code.entry();
+    json!(evidence)
+}
+
+/// Topic and body of what others hear of a case.
+fn event(new: &Occurrence<'_>, (case, occurrences): (Uuid, i32)) -> (&'static str, Value) {
+    let Occurrence { sync, failure, .. } = new;
     let topic = if occurrences == 1 {
         "case.opened"
     } else {
         "case.occurred"
     };
+    let entry = failure.code.entry();
     let body = json!({
-        "case": id.to_string(),
+        "case": case.to_string(),
         "code": failure.code.as_str(),
         "title": entry.title,
         "occurrences": occurrences,
@@ -107,7 +171,7 @@ pub(crate) async fn open(
         "message": bounded(&failure.message),
         "sync": sync.map(|sync| sync.to_string()),
     });
-    outbox::write(c, org, topic, &body, None).await
+    (topic, body)
 }
 
 /// A success ends the org's open cases, but for those of one code that it did not heal.
@@ -173,7 +237,7 @@ impl Cases<'_> {
 }
 
 fn case_row(row: &PgRow) -> Result<CaseRow, StoreError> {
-    let evidence: serde_json::Value = row.get("evidence");
+    let evidence: Value = row.get("evidence");
     let evidence = serde_json::from_value(evidence).map_err(|error| StoreError::Decode {
         table: "support_case",
         column: "evidence",

@@ -27,7 +27,7 @@ pub use announce::{AnnounceLimits, DueJob, Horizon, Marked, Told};
 pub use claim::{Claim, ClaimAnswer, Claimed};
 pub(crate) use fail::{bounded, detail, fail_sync};
 pub use hands::Done;
-pub(crate) use insert::insert;
+pub(crate) use insert::{Placed, insert};
 pub use look::{ClassCount, JobRow, JobsFilter};
 
 /// The aggregate.

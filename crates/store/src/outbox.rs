@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     Store,
     error::{StoreError, at},
+    row::column,
     session::Session,
 };
 
@@ -47,6 +48,15 @@ pub struct OutboxEvent {
     pub traceparent: Option<String>,
 }
 
+/// An event to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewEvent<'a> {
+    pub(crate) org: OrgId,
+    pub(crate) topic: &'a str,
+    pub(crate) body: &'a Value,
+    pub(crate) traceparent: Option<&'a str>,
+}
+
 /// Writes an event in the caller's transaction. The org's row is locked by it until the end.
 pub(crate) async fn write(
     c: &mut Session,
@@ -55,19 +65,35 @@ pub(crate) async fn write(
     body: &Value,
     traceparent: Option<&str>,
 ) -> Result<(), StoreError> {
+    let event = NewEvent {
+        org,
+        topic,
+        body,
+        traceparent,
+    };
+    write_each(c, &[event]).await
+}
+
+/// The same for events each of which is another org's.
+pub(crate) async fn write_each(c: &mut Session, events: &[NewEvent<'_>]) -> Result<(), StoreError> {
     sqlx::query(
         "-- outbox.write
-        WITH counted AS (
-            UPDATE org SET event_sequence = event_sequence + 1 WHERE id = $1 RETURNING event_sequence
+        WITH new AS (
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::text[])
+                          AS new (org_id, id, topic, body, traceparent)
+        ), counted AS (
+            UPDATE org SET event_sequence = event_sequence + 1 FROM new WHERE org.id = new.org_id
+            RETURNING org.id AS org_id, event_sequence
         )
         INSERT INTO outbox (org_id, sequence, id, topic, body, written_at, traceparent)
-        SELECT $1, event_sequence, $2, $3, $4, nightshift_now(), $5 FROM counted",
+        SELECT org_id, event_sequence, new.id, topic, body, (SELECT nightshift_now()), traceparent
+          FROM counted JOIN new USING (org_id)",
     )
-    .bind(org.uuid())
-    .bind(Uuid::now_v7())
-    .bind(topic)
-    .bind(body)
-    .bind(traceparent)
+    .bind(column(events, |event| event.org.uuid()))
+    .bind(column(events, |_| Uuid::now_v7()))
+    .bind(column(events, |event| event.topic))
+    .bind(column(events, |event| event.body.clone()))
+    .bind(column(events, |event| event.traceparent))
     .execute(c)
     .await
     .map_err(at("outbox.write"))?;

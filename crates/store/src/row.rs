@@ -43,13 +43,22 @@ impl<'r> Decode<'r, Postgres> for Stamp {
             return Err("timestamps are read in binary form".into());
         }
         let micros = <i64 as Decode<Postgres>>::decode(value)?;
-        Ok(Self(Timestamp::from_microsecond(micros + EPOCH_2000_US)?))
+        // `infinity` is the greatest number: no time of ours, and an error
+        Ok(Self(Timestamp::from_microsecond(
+            micros.saturating_add(EPOCH_2000_US),
+        )?))
     }
 }
 
 /// `date`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Day(pub Date);
+
+impl PgHasArrayType for Day {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("_date")
+    }
+}
 
 const YEAR_2000: Date = Date::constant(2000, 1, 1);
 
@@ -71,6 +80,11 @@ impl<'r> Decode<'r, Postgres> for Day {
         let days = <i32 as Decode<Postgres>>::decode(value)?;
         Ok(Self(YEAR_2000.checked_add(Span::new().try_days(days)?)?))
     }
+}
+
+/// One column of rows that a statement takes as arrays.
+pub(crate) fn column<'a, R, T>(rows: &'a [R], cell: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(cell).collect()
 }
 
 /// Reads a domain word from a text column, or names table and column.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub use admit::{AdmissionAnswer, Opening, Patience};
-pub(crate) use admit::{admit_in, new_trace};
+pub(crate) use admit::{admit_each, admit_in, new_trace};
 pub use show::{Progress, SyncRow, TimelineRow};
 
 /// The aggregate.

@@ -22,7 +22,7 @@ mod waiting;
 use std::sync::Arc;
 
 use bare::{Messages, Rows};
-use measure::{Figures, ROUNDS};
+use measure::{Figures, ROUNDS, asked};
 use ours::Ours;
 use site::Site;
 
@@ -66,35 +66,31 @@ async fn whole() {
 }
 
 /// `cargo bench --bench jobs -- whole latency` measures these parts alone.
-const PARTS: [&str; 6] = ["whole", "waiting", "held", "latency", "peers", "memory"];
-
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--child") {
         return memory::child(&arguments[at + 1..]).await;
     }
-    let asked = |part: &str| arguments.iter().any(|argument| argument == part);
-    let all = !PARTS.iter().any(|part| asked(part));
     println!(
         "jobs, {ROUNDS} rounds in turn, {AT_A_TIME} at a time in {CHAINS} chains; client, PostgreSQL and RabbitMQ on the same cores"
     );
-    if all || asked("whole") {
+    if asked("whole") {
         whole().await;
     }
-    if all || asked("waiting") {
+    if asked("waiting") {
         waiting::compare().await;
     }
-    if all || asked("held") {
+    if asked("held") {
         held::compare().await;
     }
-    if all || asked("latency") {
+    if asked("latency") {
         latency::measure().await;
     }
-    if all || asked("peers") {
+    if asked("peers") {
         peers::compare().await;
     }
-    if all || asked("memory") {
+    if asked("memory") {
         memory::watch().await;
     }
 }

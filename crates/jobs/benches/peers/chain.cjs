@@ -1,5 +1,5 @@
 // Chains of jobs in graphile-worker.
-const { run } = require("graphile-worker");
+const { Logger, run } = require("graphile-worker");
 
 const [CHAINS, WARM, COUNTED] = [64, 2_000, 4_000];
 const sleep = (ms) => new Promise((awake) => setTimeout(awake, ms));
@@ -7,7 +7,6 @@ const sleep = (ms) => new Promise((awake) => setTimeout(awake, ms));
 async function main() {
     let done = 0;
     const quiet = () => () => {};
-    const { Logger } = require("graphile-worker");
     const worker = await run({
         connectionString: process.env.PEER_DATABASE,
         concurrency: 16,

@@ -7,6 +7,10 @@ from celery import Celery, signals
 
 CHAINS, WARM, COUNTED = 64, 2, 4
 app = Celery("chain", broker=os.environ["PEER_BROKER"].split("?")[0])
+# the chains of an earlier run are still in its queue
+app.conf.task_default_queue = f"chain-{os.getpid()}"
+# what is printed here is the figure, no line of its log
+app.conf.worker_redirect_stdouts = False
 done = 0
 
 

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::Jobs;
 use crate::{
     error::{StoreError, at},
-    row::{Stamp, word},
+    row::{Stamp, column, word},
 };
 
 /// The bounds of announcing.
@@ -90,6 +90,9 @@ const SINCE: &str = "not_before >= coalesce($1::timestamptz, '-infinity')";
 /// The same of one org, as a text of its own: the plan that the server keeps of it goes by the org. One plan for both
 /// would go through what is due of all orgs, and planning anew for each settlement costs more than all else it does.
 static OF_ORG: LazyLock<String> = LazyLock::new(|| OF_ALL.replace(SINCE, "org_id = $1"));
+/// The same of some orgs, each by the key. A horizon for them would hide what else of an org is under way, and its shares
+/// are counted from that.
+static OF_ORGS: LazyLock<String> = LazyLock::new(|| OF_ALL.replace(SINCE, "org_id = ANY($1)"));
 
 impl Jobs<'_> {
     /// Marks what should be announced of all orgs: the sweep.
@@ -109,6 +112,17 @@ impl Jobs<'_> {
         limits: &AnnounceLimits,
     ) -> Result<Vec<DueJob>, StoreError> {
         let query = sqlx::query(sqlx::AssertSqlSafe(OF_ORG.as_str())).bind(org.uuid());
+        Ok(self.mark(query, limits).await?.jobs)
+    }
+
+    /// The same of some orgs, whose slots were fired together.
+    pub async fn mark_announceable_of_each(
+        self,
+        orgs: &[OrgId],
+        limits: &AnnounceLimits,
+    ) -> Result<Vec<DueJob>, StoreError> {
+        let orgs = column(orgs, |org| org.uuid());
+        let query = sqlx::query(sqlx::AssertSqlSafe(OF_ORGS.as_str())).bind(orgs);
         Ok(self.mark(query, limits).await?.jobs)
     }
 
@@ -206,8 +220,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_one_org_differs_from_what_the_sweep_asks_by_the_org_alone() {
+    fn what_is_asked_for_some_orgs_differs_from_what_the_sweep_asks_by_the_orgs_alone() {
         assert_eq!(OF_ALL.matches(SINCE).count(), 1);
         assert!(OF_ORG.contains("AND org_id = $1\n"));
+        assert!(OF_ORGS.contains("AND org_id = ANY($1)\n"));
     }
 }

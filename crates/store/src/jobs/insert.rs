@@ -5,47 +5,52 @@ use nightshift_domain as domain;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Due;
 use crate::{
     error::{StoreError, at},
-    row::Stamp,
+    row::{Stamp, column},
     session::Session,
 };
 
 /// Longest payload, in bytes of JSON: a job's row must stay small.
 const PAYLOAD_BYTES_MAX: usize = 16 << 10;
 
-/// Inserts one job; says whether it is due at once.
-pub(crate) async fn insert(
-    connection: &mut Session,
-    org: OrgId,
-    sync: Option<SyncId>,
-    deaths: u32,
-    traceparent: Option<&str>,
-    job: &NewJob,
-) -> Result<Due, StoreError> {
-    small(job)?;
-    let id = id(job);
-    let due: bool = sqlx::query_scalar(
+/// A job to insert, and what it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed<'a> {
+    pub(crate) org: OrgId,
+    pub(crate) sync: SyncId,
+    /// Of the trace that led to it.
+    pub(crate) traceparent: Option<&'a str>,
+    pub(crate) job: &'a NewJob,
+}
+
+/// Inserts jobs with which syncs begin or go on, in one statement.
+pub(crate) async fn insert(c: &mut Session, jobs: &[Placed<'_>]) -> Result<(), StoreError> {
+    for placed in jobs {
+        small(placed.job)?;
+    }
+    sqlx::query(
         "-- jobs.insert
-        INSERT INTO job (org_id, id, sync_id, kind, class, lane, payload, state, not_before, deaths, created_at, traceparent)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'due', coalesce($8, nightshift_now()), $9, nightshift_now(), $10)
-        RETURNING not_before <= nightshift_now()",
+        INSERT INTO job (org_id, id, sync_id, kind, class, lane, payload, state, not_before, created_at, traceparent)
+        SELECT org_id, id, sync_id, kind, class, lane, payload, 'due', coalesce(not_before, (SELECT nightshift_now())),
+               (SELECT nightshift_now()), traceparent
+          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
+                      $8::timestamptz[], $9::text[])
+               AS placed (org_id, id, sync_id, kind, class, lane, payload, not_before, traceparent)",
     )
-    .bind(org.uuid())
-    .bind(id.uuid())
-    .bind(sync.map(SyncId::uuid))
-    .bind(job.kind.as_str())
-    .bind(job.class.as_str())
-    .bind(job.lane.as_str())
-    .bind(&job.payload)
-    .bind(job.not_before.map(Stamp))
-    .bind(deaths as i32)
-    .bind(traceparent)
-    .fetch_one(connection)
+    .bind(column(jobs, |placed| placed.org.uuid()))
+    .bind(column(jobs, |placed| id(placed.job).uuid()))
+    .bind(column(jobs, |placed| placed.sync.uuid()))
+    .bind(column(jobs, |placed| placed.job.kind.as_str()))
+    .bind(column(jobs, |placed| placed.job.class.as_str()))
+    .bind(column(jobs, |placed| placed.job.lane.as_str()))
+    .bind(column(jobs, |placed| placed.job.payload.clone()))
+    .bind(column(jobs, |placed| placed.job.not_before.map(Stamp)))
+    .bind(column(jobs, |placed| placed.traceparent))
+    .execute(c)
     .await
     .map_err(at("jobs.insert"))?;
-    Ok(if due { Due::Now } else { Due::Later })
+    Ok(())
 }
 
 /// The jobs as a document for a statement that inserts them among other things.

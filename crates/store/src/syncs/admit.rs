@@ -1,24 +1,22 @@
-//! The rows behind `domain::admission`: decided under the org's row lock.
+//! The rows behind `domain::admission`: decided under the org's row lock, for one who knocks or for a batch of slots.
+
+mod rows;
 
 use std::time::Duration;
 
-use domain::{
-    Admission, NewJob, OpenSync, OrgId, Refusal, SyncId, SyncRequest, SyncState, Traceparent,
-    admission::{OrgStanding, Standing},
-    schedule::night_around,
-};
+use domain::{Admission, NewJob, OpenSync, OrgId, Refusal, SyncId, SyncRequest, SyncState, Traceparent};
 use jiff::{Timestamp, civil::Date};
 use nightshift_domain as domain;
-use sqlx::Row;
 use uuid::Uuid;
 
 use super::Syncs;
 use crate::{
     error::{Conflict, StoreError, at},
-    jobs,
-    row::{Day, Stamp, word},
+    jobs::{self, Placed},
+    row::column,
     session::Session,
 };
+use rows::{Found, NewSync, find, find_one, no_org, open};
 
 /// How often a door that met a lock time-out (or a deadlock, which the order of locks rules out) is tried again as a whole.
 pub(crate) const TRIES: u32 = 5;
@@ -89,7 +87,7 @@ impl Syncs<'_> {
     /// A person said yes: the held sync runs again for its `finish`.
     pub async fn accept(self, org: OrgId, finish: &NewJob, patience: Duration) -> Result<SyncId, StoreError> {
         let mut tx = self.store.begin("syncs.accept").await?;
-        let Found { name, standing, .. } = find(&mut tx, org).await?;
+        let Found { name, standing, .. } = find_one(&mut tx, org).await?;
         if standing.open.is_some() {
             return Err(StoreError::Conflict(Conflict::SyncOpen(name)));
         }
@@ -107,7 +105,13 @@ impl Syncs<'_> {
         let Some(sync) = held.map(SyncId::from_uuid) else {
             return Err(StoreError::Conflict(Conflict::NothingHeld(name)));
         };
-        jobs::insert(&mut tx, org, Some(sync), 0, None, finish).await?;
+        let placed = Placed {
+            org,
+            sync,
+            traceparent: None,
+            job: finish,
+        };
+        jobs::insert(&mut tx, &[placed]).await?;
         tx.commit().await?;
         Ok(sync)
     }
@@ -115,109 +119,51 @@ impl Syncs<'_> {
 
 /// The same inside a transaction of the store.
 pub(crate) async fn admit_in(c: &mut Session, opening: &Opening<'_>) -> Result<AdmissionAnswer, StoreError> {
-    let Opening { request, first, .. } = opening;
-    let Found { standing, around, .. } = find(&mut *c, request.org).await?;
-    match domain::admit(standing, request) {
-        Admission::Join(sync) => Ok(AdmissionAnswer::Joined { sync }),
-        Admission::Refuse(why) => Ok(AdmissionAnswer::Refused(why)),
-        Admission::Open => {
-            let own = new_trace().to_string();
-            let trace = Some(opening.traceparent.unwrap_or(&own));
-            let sync = open(&mut *c, request, opening.patience, around, trace).await?;
-            jobs::insert(&mut *c, request.org, Some(sync), 0, trace, first).await?;
-            Ok(AdmissionAnswer::Opened { sync })
-        }
+    let answers = admit_each(c, std::slice::from_ref(opening)).await?;
+    Ok(answers.into_iter().next().expect("each opening has its answer"))
+}
+
+/// The same for many who knock at once, with as many statements as for one. Of two at the same org's door the second
+/// joins the first. The answers stand in the order of the openings.
+pub(crate) async fn admit_each(
+    c: &mut Session,
+    openings: &[Opening<'_>],
+) -> Result<Vec<AdmissionAnswer>, StoreError> {
+    if openings.is_empty() {
+        return Ok(Vec::new());
     }
+    let mut orgs = find(&mut *c, &column(openings, |opening| opening.request.org)).await?;
+    let (mut answers, mut new) = (Vec::with_capacity(openings.len()), Vec::new());
+    for opening in openings {
+        let org = opening.request.org;
+        let found = orgs.get_mut(&org).ok_or_else(|| no_org(org))?;
+        answers.push(match domain::admit(found.standing, opening.request) {
+            Admission::Join(sync) => AdmissionAnswer::Joined { sync },
+            Admission::Refuse(why) => AdmissionAnswer::Refused(why),
+            Admission::Open => {
+                let id = SyncId::from_uuid(Uuid::now_v7());
+                let state = SyncState::Queued;
+                found.standing.open = Some(OpenSync { id, state });
+                let own = || new_trace().to_string();
+                new.push(NewSync {
+                    id,
+                    opening,
+                    around: found.around,
+                    traceparent: opening.traceparent.map_or_else(own, str::to_owned),
+                });
+                AdmissionAnswer::Opened { sync: id }
+            }
+        });
+    }
+    if !new.is_empty() {
+        open(&mut *c, &new).await?;
+        jobs::insert(&mut *c, &column(&new, NewSync::first)).await?;
+    }
+    Ok(answers)
 }
 
 /// A sync that nobody's trace led to begins one: its steps are one trace, whichever processes run them.
 pub(crate) fn new_trace() -> Traceparent {
     let (trace, span) = rand::random();
     Traceparent::root(trace, span)
-}
-
-/// An org at whose door somebody knocks.
-struct Found {
-    name: String,
-    standing: OrgStanding,
-    /// The local night in which it is now, noon to noon.
-    around: Date,
-}
-
-/// Locks the org's row and reads what the rule wants to know.
-async fn find(c: &mut Session, org: OrgId) -> Result<Found, StoreError> {
-    let row = sqlx::query(
-        "-- orgs.standing
-        SELECT name, paused, time_zone, nightshift_now() AS now FROM org WHERE id = $1 FOR UPDATE",
-    )
-    .bind(org.uuid())
-    .fetch_optional(&mut *c)
-    .await
-    .map_err(at("orgs.standing"))?
-    .ok_or_else(|| StoreError::NotFound {
-        thing: "org",
-        name: org.to_string(),
-    })?;
-    let open = sqlx::query(
-        "-- syncs.open
-        SELECT id, state FROM sync WHERE org_id = $1 AND state IN ('queued', 'running')",
-    )
-    .bind(org.uuid())
-    .fetch_optional(c)
-    .await
-    .map_err(at("syncs.open"))?;
-    let open = open
-        .map(|open| {
-            let state: SyncState = word("sync", "state", open.get("state"))?;
-            Ok::<_, StoreError>(OpenSync {
-                id: SyncId::from_uuid(open.get("id")),
-                state,
-            })
-        })
-        .transpose()?;
-    let schedule = if row.get("paused") {
-        Standing::Paused
-    } else {
-        Standing::Active
-    };
-    let zone: &str = row.get("time_zone");
-    Ok(Found {
-        name: row.get("name"),
-        standing: OrgStanding { open, schedule },
-        around: night_around(row.get::<Stamp, _>("now").0, zone),
-    })
-}
-
-async fn open(
-    c: &mut Session,
-    request: &SyncRequest,
-    patience: Patience,
-    around: Date,
-    traceparent: Option<&str>,
-) -> Result<SyncId, StoreError> {
-    let sync = SyncId::from_uuid(Uuid::now_v7());
-    let (night, closes_at, seconds) = match patience {
-        Patience::For(limit) => (None, None, limit.as_secs_f64()),
-        Patience::Night { night, closes_at } => (Some(Day(night)), Some(Stamp(closes_at)), 0.0),
-    };
-    sqlx::query(
-        "-- syncs.insert
-        INSERT INTO sync (org_id, id, state, mode, door, reason, night, admitted_at, give_up_at, traceparent, ledger_night)
-        VALUES ($1, $2, 'queued', $3, $4, $5, $6, nightshift_now(),
-                coalesce($7, nightshift_now() + make_interval(secs => $8)), $9, coalesce($6, $10))",
-    )
-    .bind(request.org.uuid())
-    .bind(sync.uuid())
-    .bind(request.mode.as_str())
-    .bind(request.door.as_str())
-    .bind(request.reason.as_deref().map(jobs::bounded))
-    .bind(night)
-    .bind(closes_at)
-    .bind(seconds)
-    .bind(traceparent)
-    .bind(Day(around))
-    .execute(c)
-    .await
-    .map_err(at("syncs.insert"))?;
-    Ok(sync)
 }

@@ -5,6 +5,15 @@ use std::{fmt, fs, process::Command, time::Instant};
 /// Fewest rounds whose median means something.
 pub const ROUNDS: usize = 3;
 
+/// Whether the command line names a part of the benches; where it names none, all are meant.
+pub fn asked(part: &str) -> bool {
+    let mut named = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .peekable();
+    named.peek().is_none() || named.any(|word| word == part)
+}
+
 /// Figures of several rounds.
 #[derive(Clone, Default)]
 pub struct Figures(Vec<f64>);

@@ -1,0 +1,203 @@
+//! Polls of a thousand kept connections: the client as a worker has it, beside bare reqwest with the same bytes, at the
+//! same server, in turn. Prints figures, asserts nothing on time. `make bench-jobs ARGS=polls`.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a bench ends where something is not as it should be"
+)]
+#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+
+#[path = "../../../sync/benches/measure/mod.rs"]
+#[allow(dead_code, reason = "other benches use the rest")]
+mod measure;
+mod server;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use measure::{Figures, ROUNDS, asked, cpu_seconds, pin};
+use nightshift_domain::OrgId;
+use nightshift_salesforce::{
+    ApiVersion, AsyncId, CallCounter, HostPolicy, Http, HttpSettings, JustGiven, Proxy, RetrieveStatus,
+    Salesforce, Session, TokenGeneration,
+};
+use server::{Heard, Manner, Server};
+use uuid::Uuid;
+
+const CONNECTIONS: usize = 1_000;
+/// Before polls are counted: connections are made.
+const WARM: Duration = Duration::from_secs(2);
+/// While they are counted.
+const COUNTED: Duration = Duration::from_secs(4);
+
+/// Our client, as a step has it: made anew for each poll, over the process's one pool.
+#[derive(Clone)]
+struct Ours {
+    salesforce: Salesforce,
+    session: Arc<JustGiven>,
+    id: AsyncId,
+}
+
+impl Ours {
+    fn of(server: &Server) -> Self {
+        let settings = HttpSettings {
+            proxy: Proxy::None,
+            authorities: server.authority.clone(),
+            ..HttpSettings::default()
+        };
+        let session = Session {
+            instance_url: server.url.parse().unwrap(),
+            access_token: format!("00D000000000062!{}", "aB3.".repeat(24)).into(),
+            generation: TokenGeneration(1),
+        };
+        Self {
+            salesforce: Salesforce::new(Http::new(settings).unwrap(), HostPolicy::new(["127.0.0.1"])),
+            session: Arc::new(JustGiven(session)),
+            id: AsyncId::new("09S000000000001AAA").unwrap(),
+        }
+    }
+
+    async fn poll(self) {
+        let (org, calls) = (OrgId::from_uuid(Uuid::nil()), CallCounter::new());
+        let client = self
+            .salesforce
+            .client(org, self.session, calls, ApiVersion::NEWEST_TESTED);
+        let status = client.retrieve_status(&self.id).await.unwrap();
+        assert_eq!(status, RetrieveStatus::InProgress);
+    }
+}
+
+/// Reqwest alone: sends the bytes that ours sent, takes the answer's bytes.
+#[derive(Clone)]
+struct Bare {
+    client: reqwest::Client,
+    url: String,
+    heard: Arc<Heard>,
+}
+
+impl Bare {
+    fn of(server: &Server, heard: Arc<Heard>) -> Self {
+        let builder = reqwest::Client::builder().no_proxy().gzip(true);
+        let authority = server.authority.iter();
+        let trusted = authority.map(|pem| reqwest::Certificate::from_pem(pem).unwrap());
+        Self {
+            client: builder.tls_certs_merge(trusted).build().unwrap(),
+            url: format!("{}{}", server.url, heard.path),
+            heard,
+        }
+    }
+
+    async fn poll(self) {
+        let request = self.client.post(&self.url).headers(self.heard.headers.clone());
+        let answer = request.body(self.heard.body.clone()).send().await.unwrap();
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(bytes.len(), server::ANSWER.len());
+    }
+}
+
+/// What one side did in a round.
+#[derive(Default)]
+struct Side {
+    polls: Figures,
+    /// Processor time of the client's process, in microseconds a poll.
+    cpu: Figures,
+}
+
+impl Side {
+    /// All connections poll without a pause.
+    async fn round<F: Future<Output = ()> + Send>(&mut self, poll: impl Fn() -> F + Clone + Send + 'static) {
+        let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let polling: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                let (poll, done, over) = (poll.clone(), Arc::clone(&done), Arc::clone(&over));
+                tokio::spawn(async move {
+                    while !over.load(Ordering::Relaxed) {
+                        poll().await;
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(WARM).await;
+        let used = || cpu_seconds(std::process::id());
+        let (began, before, cpu) = (Instant::now(), done.load(Ordering::Relaxed), used());
+        tokio::time::sleep(COUNTED).await;
+        let polls = (done.load(Ordering::Relaxed) - before) as f64;
+        self.polls.add(polls / began.elapsed().as_secs_f64());
+        self.cpu.add((used() - cpu) * 1e6 / polls);
+        over.store(true, Ordering::Relaxed);
+        for polling in polling {
+            polling.await.unwrap();
+        }
+    }
+}
+
+async fn compare(manner: Manner) {
+    let server = Server::start(manner);
+    let ours = Ours::of(&server);
+    let heard = Arc::new(
+        server::hear(|url| {
+            Ours::of(&Server {
+                url,
+                authority: None,
+                process: None,
+            })
+            .poll()
+        })
+        .await,
+    );
+    let bare = Bare::of(&server, heard);
+    let [mut of_ours, mut of_bare] = <[Side; 2]>::default();
+    for _ in 0..ROUNDS {
+        of_ours
+            .round({
+                let ours = ours.clone();
+                move || ours.clone().poll()
+            })
+            .await;
+        of_bare
+            .round({
+                let bare = bare.clone();
+                move || bare.clone().poll()
+            })
+            .await;
+    }
+    println!(
+        "polls/s over {CONNECTIONS} kept connections, {manner}: ours {:.0}, bare reqwest {:.0}: {:.0} % (must 50)",
+        of_ours.polls,
+        of_bare.polls,
+        100.0 * of_ours.polls.median() / of_bare.polls.median(),
+    );
+    println!(
+        "the same, processor time a poll in us: ours {:.1}, bare reqwest {:.1}",
+        of_ours.cpu, of_bare.cpu
+    );
+}
+
+fn main() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let arguments: Vec<String> = std::env::args().collect();
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    if let Some(at) = arguments.iter().position(|argument| argument == "--child") {
+        return runtime().block_on(server::serve(&arguments[at + 1..]));
+    }
+    if !asked("polls") {
+        return;
+    }
+    if !pin(std::process::id(), "0") {
+        println!("without taskset: client and server share all cores");
+    }
+    for manner in [Manner::Plain, Manner::Tls] {
+        runtime().block_on(compare(manner));
+    }
+}

@@ -336,3 +336,22 @@ async fn a_settlement_marks_what_follows_where_no_limit_can_bind_and_nothing_is_
         assert_eq!(sent, marked, "{followers} followers after {before}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_a_worker_is_announced_ever_more_rarely() {
+    let toys = Toys::new().await;
+    toys.admit().await;
+    let mut at = Vec::new();
+    for minute in 0..40 {
+        let jobs = toys.store.jobs();
+        let marked = jobs
+            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
+            .await
+            .unwrap();
+        if !marked.jobs.is_empty() {
+            at.push(minute);
+        }
+        toys.database.advance(Duration::from_secs(60)).await;
+    }
+    assert_eq!(at, [0, 1, 2, 4, 8, 16, 26, 36]);
+}

@@ -10,19 +10,17 @@ WITH paused_class AS MATERIALIZED (
                                      AND pause.name = instance_of(org.instance_name, org.instance_url)
 ), due AS MATERIALIZED (
     SELECT org_id, id, class, lane, not_before, announced_at,
-           state = 'due' AND announced_at > nightshift_now() - make_interval(secs => $2) AS pending,
+           state = 'due' AND lost_at > nightshift_now() AS pending,
            class NOT IN (SELECT name FROM paused_class) AND org_id NOT IN (SELECT org_id FROM paused_org) AND
            CASE state
-               WHEN 'due' THEN announced_at IS NULL
-                            OR announced_at <= nightshift_now() - make_interval(secs => $2)
+               WHEN 'due' THEN lost_at IS NULL OR lost_at <= nightshift_now()
                -- a lapsed lease is announced once for its end, then again and again
                ELSE lease_until < nightshift_now()
-                    AND (announced_at IS NULL OR announced_at <= lease_until
-                         OR announced_at <= nightshift_now() - make_interval(secs => $2))
+                    AND (lost_at IS NULL OR announced_at <= lease_until OR lost_at <= nightshift_now())
            END AS wanted,
            sync_id IS NOT NULL AS of_sync,
            state = 'claimed' AND lease_until >= nightshift_now() AS running
-      FROM job
+      FROM job CROSS JOIN LATERAL (SELECT lost_at(announced_at, not_before, lease_until, $2)) AS told (lost_at)
      WHERE not_before <= nightshift_now() AND state <> 'dead' AND not_before >= coalesce($1::timestamptz, '-infinity')
 ), room AS (
     SELECT class, $3 - count(*) FILTER (WHERE pending) AS room FROM due GROUP BY class
@@ -37,7 +35,8 @@ WITH paused_class AS MATERIALIZED (
                     AND (job.lane = 'holds'
                          OR job.lane = 'opens'
                             AND (job.state = 'claimed' AND job.lease_until >= nightshift_now()
-                                 OR job.state = 'due' AND job.announced_at > nightshift_now() - make_interval(secs => $2)))
+                                 OR job.state = 'due'
+                                   AND lost_at(job.announced_at, job.not_before, job.lease_until, $2) > nightshift_now()))
                 ) AS room
       FROM due WHERE lane = 'opens' AND wanted GROUP BY org_id
 ), ranked AS (

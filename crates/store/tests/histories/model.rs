@@ -191,13 +191,19 @@ impl Model {
 
     fn sweep(&mut self) -> Answer {
         let now = self.now;
-        let old = |announced: Option<u64>| announced.is_none_or(|at| at + REANNOUNCE <= now);
+        // as long after it as the job had waited before it, in whole measures
+        let lost = |row: &Row| {
+            row.announced.is_none_or(|at| {
+                let waited = at.saturating_sub(row.not_before.max(row.lease.unwrap_or_default()));
+                at + REANNOUNCE * (waited / REANNOUNCE).clamp(1, 10) <= now
+            })
+        };
         let mut announced = BTreeSet::new();
         for (job, row) in &mut self.jobs {
             let wanted = row.not_before <= now
                 && match row.lease {
-                    None => old(row.announced),
-                    Some(until) => until < now && (old(row.announced) || row.announced <= Some(until)),
+                    None => lost(row),
+                    Some(until) => until < now && (lost(row) || row.announced <= Some(until)),
                 };
             if wanted {
                 row.announced = Some(now);

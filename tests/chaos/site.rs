@@ -178,6 +178,8 @@ impl Site {
         {
             self.fleet.process(process).kill().await.unwrap();
         }
+        let why = "SELECT concat_ws(' ', name, broken_with) FROM org WHERE broken_with IS NOT NULL";
+        println!("broken: {:?}", self.fleet.database.texts(why).await);
         let broken = "SELECT name FROM org WHERE broken_with IS NOT NULL";
         for org in self.fleet.database.texts(broken).await {
             self.reauthenticate(&org).await;
@@ -190,16 +192,9 @@ impl Site {
         let token = self.fleet.folder.path().join(format!("{org}.token"));
         std::fs::write(&token, self.fleet.simulator.reauthorize(org).unwrap()).unwrap();
         let file = token.display().to_string();
-        self.fleet
-            .json(&[
-                "org",
-                "reauthenticate",
-                org,
-                "--refresh-token-file",
-                &file,
-                "--json",
-            ])
-            .await;
+        let again = ["org", "reauthenticate", org, "--refresh-token-file", &file];
+        let done = self.fleet.run(&again).await;
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 }
 

@@ -46,8 +46,8 @@ async fn whatever_happens_nothing_is_lost_doubled_or_stuck_and_every_failure_has
         *tally.entry(event).or_default() += 1;
         tokio::time::sleep(events::pause(&mut rng)).await;
     }
-    site.calm().await;
-    println!("{tally:?}");
+    let broken = site.calm().await;
+    println!("{tally:?}; lost their grants: {broken:?}");
     verdict::all_ends(&site.fleet, Duration::from_secs(300)).await;
     println!("syncs: {:?}", ended(&site).await);
     verdict::nothing_is_broken(&site.fleet.database).await;

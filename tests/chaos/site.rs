@@ -165,8 +165,9 @@ impl Site {
         self.fleet.run(&command).await;
     }
 
-    /// The bad night is over: honest Salesforce, grants that are good, processes that nobody disturbs.
-    pub async fn calm(&mut self) {
+    /// The bad night is over: honest Salesforce, grants that are good, processes that nobody disturbs. Says whose grant was
+    /// not.
+    pub async fn calm(&mut self) -> Vec<String> {
         for n in 0..self.orgs {
             self.fleet.simulator.clear_faults(&name(n), None).unwrap();
         }
@@ -178,13 +179,13 @@ impl Site {
         {
             self.fleet.process(process).kill().await.unwrap();
         }
-        let why = "SELECT concat_ws(' ', name, broken_with) FROM org WHERE broken_with IS NOT NULL";
-        println!("broken: {:?}", self.fleet.database.texts(why).await);
         let broken = "SELECT name FROM org WHERE broken_with IS NOT NULL";
-        for org in self.fleet.database.texts(broken).await {
-            self.reauthenticate(&org).await;
+        let broken = self.fleet.database.texts(broken).await;
+        for org in &broken {
+            self.reauthenticate(org).await;
         }
         self.start_all(&[]);
+        broken
     }
 
     /// What an administrator does about a grant that Salesforce took away.

@@ -80,10 +80,7 @@ impl Stops {
 
     /// A worker that stands at a place for a while of its own accord, so that it can be stopped there.
     fn slow_worker(&mut self, place: Place, rng: &mut StdRng) -> usize {
-        let url = self.fleet.database.url().to_owned();
-        let (before, rest) = url.split_once('@').unwrap();
-        let (_, database) = rest.split_once('/').unwrap();
-        let url = format!("{before}@{}/{database}", self.proxy.address());
+        let url = self.proxy.instead(self.fleet.database.url());
         let points = [
             "settle-taken",
             "settle-written",

@@ -88,7 +88,8 @@ impl<C: Send + Sync + 'static> Machine<C> {
         let (org, job, jobs) = (message.org, message.job, self.store.jobs());
         let (lease, room) = (self.settings.lease(), self.settings.calls_per_org);
         let answer = if self.alone.is_taken() {
-            jobs.claim_fresh(org, job, lease, room).await?
+            jobs.claim_fresh(org, job, lease, room, self.settings.breath())
+                .await?
         } else {
             jobs.claim(org, job, lease, room).await?
         };
@@ -169,9 +170,9 @@ impl<C: Send + Sync + 'static> Machine<C> {
     /// A job that has died before finds another such one at work in this process. It waits without holding its lease: in
     /// hand it would die with the other.
     fn look_again(&self, claimed: &Claimed) -> Settling {
-        let pause = self.settings.lease() / 30;
+        let breath = self.settings.breath();
         Settling::Wait {
-            until: claimed.now.checked_add(pause).unwrap_or(claimed.now),
+            until: claimed.now.checked_add(breath).unwrap_or(claimed.now),
             why: WaitReason::RunsAlone,
             payload: None,
         }

@@ -72,6 +72,11 @@ impl JobsSettings {
         }
     }
 
+    /// Until a job that has died asks again for its place.
+    pub fn breath(&self) -> Duration {
+        self.lease() / 30
+    }
+
     /// Between two sweeps.
     pub fn sweep_every(&self) -> Duration {
         Duration::from_millis(self.sweep_millis)

@@ -7,24 +7,22 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
-use nightshift_domain::{Class, EventId, JobId, OrgId};
+use nightshift_domain::{Class, EventId, OrgId};
 use nightshift_queue::{Amqp, AmqpSettings, Announced, EventMessage, Health, InProcess, JobMessage, Queue};
-use nightshift_testkit::{servers::amqp_at, variable};
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    time::timeout,
+use nightshift_testkit::{
+    proxy::Proxy,
+    servers::{amqp_at, message},
+    variable,
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(20);
 
 fn job(class: Class) -> JobMessage {
     JobMessage {
-        org: OrgId::from_uuid(Uuid::now_v7()),
-        job: JobId::from_uuid(Uuid::now_v7()),
-        class,
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        ..message(class)
     }
 }
 
@@ -125,34 +123,10 @@ async fn the_queue_at_a_broker_keeps_its_promises() {
     keeps_its_promises(real().await).await;
 }
 
-/// A way to the broker that can be cut.
-async fn proxy(to: String) -> (u16, tokio::sync::watch::Sender<u32>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (cut, cuts) = tokio::sync::watch::channel(0_u32);
-    tokio::spawn(async move {
-        while let Ok((mut here, _)) = listener.accept().await {
-            let (to, mut cuts) = (to.clone(), cuts.clone());
-            cuts.mark_unchanged();
-            tokio::spawn(async move {
-                let mut there = TcpStream::connect(to).await.unwrap();
-                tokio::select! {
-                    _ = copy_bidirectional(&mut here, &mut there) => {}
-                    _ = cuts.changed() => {}
-                }
-            });
-        }
-    });
-    (port, cut)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn b109_consumers_go_on_after_the_connection_is_cut() {
-    let url = variable("NIGHTSHIFT__BROKER__URL");
-    let (login, rest) = url.split_once('@').unwrap();
-    let (address, path) = rest.split_once('/').unwrap();
-    let (port, cut) = proxy(address.to_owned()).await;
-    let queue = broker(&format!("{login}@127.0.0.1:{port}/{path}")).await;
+    let (proxy, url) = Proxy::on_the_way(&variable("NIGHTSHIFT__BROKER__URL")).await;
+    let queue = broker(&url).await;
     let mut polls = queue.consume(Class::Poll, 4);
     for round in 0..3_u32 {
         let wanted = job(Class::Poll);
@@ -170,7 +144,7 @@ async fn b109_consumers_go_on_after_the_connection_is_cut() {
             }
             delivery.ack.ack().await;
         };
-        cut.send_replace(round + 1);
+        proxy.hang_up();
         // the broker takes it back with the connection; answering it late does no harm
         tokio::time::sleep(Duration::from_millis(200)).await;
         held.ack.ack().await;
@@ -182,12 +156,9 @@ async fn b109_consumers_go_on_after_the_connection_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_whose_connection_dies_under_them_end() {
-    let url = variable("NIGHTSHIFT__BROKER__URL");
-    let (login, rest) = url.split_once('@').unwrap();
-    let (address, path) = rest.split_once('/').unwrap();
-    let (port, cut) = proxy(address.to_owned()).await;
-    let queue = broker(&format!("{login}@127.0.0.1:{port}/{path}")).await;
-    for round in 0..5_u32 {
+    let (proxy, url) = Proxy::on_the_way(&variable("NIGHTSHIFT__BROKER__URL")).await;
+    let queue = broker(&url).await;
+    for _ in 0..5 {
         let jobs: Vec<_> = (0..20).map(|_| job(Class::Poll)).collect();
         let mut health = queue.health();
         let connected = health.wait_for(|health| *health == Health::Connected);
@@ -196,7 +167,7 @@ async fn answers_whose_connection_dies_under_them_end() {
         while queue.announce(&jobs).await.is_err() {}
         let polls: Vec<_> = queue.consume(Class::Poll, 20).take(20).collect().await;
         let answers = futures::future::join_all(polls.into_iter().map(|delivery| delivery.ack.ack()));
-        cut.send_replace(round + 1);
+        proxy.hang_up();
         timeout(SOON, answers).await.expect("an answer never ended");
     }
 }

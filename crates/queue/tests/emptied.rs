@@ -44,13 +44,10 @@ async fn connects_anew(proxy: &Proxy, queue: &Amqp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_has_forgotten_us_is_found_empty_and_one_that_knows_us_is_not() {
     let prefix = format!("t{}", Uuid::now_v7().simple());
-    let url = variable("NIGHTSHIFT__BROKER__URL");
-    let (login, rest) = url.split_once('@').unwrap();
-    let (address, path) = rest.split_once('/').unwrap();
-    let proxy = Proxy::before(address.parse().unwrap()).await;
+    let (proxy, url) = Proxy::on_the_way(&variable("NIGHTSHIFT__BROKER__URL")).await;
 
     // it knows nothing of a new fleet
-    let first = amqp_at(&format!("{login}@{}/{path}", proxy.address()), &prefix).await;
+    let first = amqp_at(&url, &prefix).await;
     assert!(first.emptied().borrow().is_some());
     let second = amqp(&prefix).await;
     assert_eq!(*second.emptied().borrow(), None, "what stands there was told");

@@ -8,11 +8,11 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use nightshift_domain::{Class, JobId, OrgId};
-use nightshift_queue::{Announced, Health, JobMessage, Queue};
+use nightshift_domain::Class;
+use nightshift_queue::{Announced, Health, Queue};
 use nightshift_testkit::{
     proxy::{Fault, Proxy},
-    servers::amqp_at,
+    servers::{amqp_at, message},
     variable,
 };
 use tokio::time::timeout;
@@ -22,26 +22,14 @@ const SOON: Duration = Duration::from_secs(20);
 /// Seconds between heartbeats.
 const HEARTBEAT: u16 = 2;
 
-fn job(class: Class) -> JobMessage {
-    JobMessage {
-        org: OrgId::from_uuid(Uuid::now_v7()),
-        job: JobId::from_uuid(Uuid::now_v7()),
-        class,
-        traceparent: None,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_is_gone_without_a_word_is_given_up_after_two_heartbeats() {
     let url = variable("NIGHTSHIFT__BROKER__URL");
-    let (login, rest) = url.split_once('@').unwrap();
-    let (address, path) = rest.split_once('/').unwrap();
-    let (path, _) = path.split_once('?').unwrap();
-    let network = Proxy::before(address.parse().unwrap()).await;
-    let url = format!("{login}@{}/{path}?heartbeat={HEARTBEAT}", network.address());
+    let (plain, _) = url.split_once('?').unwrap();
+    let (network, url) = Proxy::on_the_way(&format!("{plain}?heartbeat={HEARTBEAT}")).await;
     let queue = amqp_at(&url, &format!("t{}", Uuid::now_v7().simple())).await;
     let mut polls = queue.consume(Class::Poll, 4);
-    let wanted = [job(Class::Poll)];
+    let wanted = [message(Class::Poll)];
     assert_eq!(queue.announce(&wanted).await.unwrap(), [Announced::Confirmed]);
     let held = timeout(SOON, polls.next()).await.unwrap().unwrap();
     let mut health = queue.health();

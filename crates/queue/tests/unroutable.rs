@@ -7,22 +7,16 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use nightshift_domain::{Class, JobId, OrgId};
-use nightshift_queue::{Announced, JobMessage, Queue};
-use nightshift_testkit::{servers::amqp, variable};
+use nightshift_domain::Class;
+use nightshift_queue::{Announced, Queue};
+use nightshift_testkit::{
+    servers::{amqp, message},
+    variable,
+};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(20);
-
-fn job(class: Class) -> JobMessage {
-    JobMessage {
-        org: OrgId::from_uuid(Uuid::now_v7()),
-        job: JobId::from_uuid(Uuid::now_v7()),
-        class,
-        traceparent: None,
-    }
-}
 
 /// Somebody deletes the queue of a class under a fleet that runs.
 async fn delete(queue: &str) {
@@ -38,9 +32,9 @@ async fn delete(queue: &str) {
 async fn an_unroutable_publish_is_never_taken_for_a_success() {
     let prefix = format!("t{}", Uuid::now_v7().simple());
     let queue = amqp(&prefix).await;
-    let polls: Vec<_> = (0..20).map(|_| job(Class::Poll)).collect();
+    let polls: Vec<_> = (0..20).map(|_| message(Class::Poll)).collect();
     let mixed: Vec<_> = (0..20)
-        .map(|n| job(if n % 2 == 0 { Class::Poll } else { Class::Control }))
+        .map(|n| message(if n % 2 == 0 { Class::Poll } else { Class::Control }))
         .collect();
     assert_eq!(queue.announce(&polls).await.unwrap(), [Announced::Confirmed; 20]);
     delete(&format!("{prefix}.poll")).await;

@@ -12,11 +12,11 @@ use nightshift_domain::{
 };
 use nightshift_store::{
     Store, StoreError,
-    jobs::{AnnounceLimits, ClaimAnswer, Claimed, Done, Horizon, JobRow, JobsFilter, Settlement, Settling},
+    jobs::{AnnounceLimits, ClaimAnswer, Claimed, Done, JobRow, JobsFilter, Settlement, Settling},
     pauses::Changed,
     syncs::{AdmissionAnswer, Opening, Patience},
 };
-use nightshift_testkit::{TestDb, new_org};
+use nightshift_testkit::{TestDb, new_org, toys::swept};
 
 const LEASE: Duration = Duration::from_secs(30);
 const LIMITS: AnnounceLimits = AnnounceLimits {
@@ -118,31 +118,13 @@ async fn a_job_that_was_released_is_announced_and_claimed_at_once_as_after_a_dea
     let database = TestDb::fresh().await;
     let store = database.store().await;
     let (org, _) = sync(&store, 0).await;
-    assert_eq!(
-        store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-            .await
-            .unwrap()
-            .jobs
-            .len(),
-        1
-    );
+    assert_eq!(swept(&store, &LIMITS).await.len(), 1);
     let _claimed = claim(&store, &only(&store, org).await).await.unwrap();
     assert!(claim(&store, &only(&store, org).await).await.is_none());
     let seen = only(&store, org).await;
     let answer = store.jobs().by_hand(Deed::Release, &hand(), &seen).await.unwrap();
     assert_eq!(answer, Done::Yes(JobFate::DueNow));
-    assert_eq!(
-        store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-            .await
-            .unwrap()
-            .jobs
-            .len(),
-        1
-    );
+    assert_eq!(swept(&store, &LIMITS).await.len(), 1);
     let again = claim(&store, &only(&store, org).await).await.unwrap();
     assert!(again.died, "a cut step may have left something behind");
 }
@@ -285,12 +267,7 @@ async fn what_is_paused_is_neither_announced_nor_claimed_and_what_runs_ends() {
         store.jobs().settle(running.claim, follow).await.unwrap();
         let waits = only(&store, org).await;
         assert!(waits.paused, "{what:?}");
-        let announced = store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-            .await
-            .unwrap()
-            .jobs;
+        let announced = swept(&store, &LIMITS).await;
         assert!(announced.iter().all(|job| job.org == other), "{what:?}");
         // a message of before
         assert!(claim(&store, &waits).await.is_none(), "{what:?}");
@@ -301,12 +278,7 @@ async fn what_is_paused_is_neither_announced_nor_claimed_and_what_runs_ends() {
             store.pauses().end(&what, "it", &hand()).await.unwrap(),
             Changed::Yes
         );
-        let announced = store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-            .await
-            .unwrap()
-            .jobs;
+        let announced = swept(&store, &LIMITS).await;
         assert!(announced.iter().any(|job| job.org == org), "{what:?}");
         assert!(store.pauses().of_org(org).await.unwrap().is_empty());
     }

@@ -16,12 +16,12 @@ use std::{
 use nightshift_domain::{Deed, Effect, Hand, JobId, Lane, TypeHealth};
 use nightshift_store::{
     StoreError,
-    jobs::{AnnounceLimits, Claimed, Done, Horizon, Settling},
+    jobs::{AnnounceLimits, Claimed, Done, Settling},
     requests::{IdSource, RequestId},
 };
 use nightshift_testkit::{
     proxy::Fault,
-    toys::{LEASE, Toys, again, done, fails, job, settlement},
+    toys::{LEASE, Toys, again, done, fails, job, settlement, swept},
 };
 use tokio::sync::Barrier;
 
@@ -113,11 +113,7 @@ async fn a_settled_job_never_runs_or_changes_again() {
     jobs.settle(rescued.claim, done(vec![job("next")])).await.unwrap();
     // the late ones: a message, a sweep, a person, a heartbeat, a chunk, a failure
     assert!(toys.claim(id).await.is_none());
-    let due = jobs
-        .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-        .await
-        .unwrap()
-        .jobs;
+    let due = swept(&toys.store, &LIMITS).await;
     assert!(due.iter().all(|due| due.job != id));
     let hand = Hand::new("ann", "it looked stuck").unwrap();
     let done_late = jobs.by_hand(Deed::Release, &hand, &seen).await;
@@ -155,32 +151,19 @@ async fn a_sweep_never_takes_a_job_whose_lease_still_holds() {
     for job in toys.jobs().await {
         held.extend(toys.claim(job.id).await);
     }
-    let swept = toys
-        .store
-        .jobs()
-        .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-        .await
-        .unwrap()
-        .jobs;
-    assert_eq!(swept, [], "every lease holds");
+    let early = swept(&toys.store, &LIMITS).await;
+    assert_eq!(early, [], "every lease holds");
     toys.leases_run_out().await;
     toys.database.run(SLOW_CLOCK).await;
     // the sweep reads that all have lapsed; before it writes, every worker beats
     let sweeping = toys.clone();
-    let sweep = tokio::spawn(async move {
-        sweeping
-            .store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-            .await
-    });
+    let sweep = tokio::spawn(async move { swept(&sweeping.store, &LIMITS).await });
     tokio::time::sleep(Duration::from_millis(30)).await;
     for claimed in &held {
         toys.store.jobs().heartbeat(&claimed.claim, LEASE).await.unwrap();
     }
     assert!(!sweep.is_finished(), "the beats came in between");
-    let swept = sweep.await.unwrap().unwrap();
-    assert_eq!(swept.jobs, [], "their workers live");
+    assert_eq!(sweep.await.unwrap(), [], "their workers live");
     toys.database.history_holds().await;
 }
 
@@ -209,24 +192,15 @@ async fn a_full_page_of_unsweepable_rows_hides_no_later_row() {
         open_per_org: 3,
         ..LIMITS
     };
-    let first = busy
-        .store
-        .jobs()
-        .mark_announceable(Horizon::EVERYTHING, &page)
-        .await
-        .unwrap()
-        .jobs;
+    let first = swept(&busy.store, &page).await;
     assert!(!first.is_empty());
     let later = Toys::beside(busy.database.clone(), busy.store.clone(), 1).await;
     later.admit().await;
-    let swept = later
-        .store
-        .jobs()
-        .mark_announceable(Horizon::EVERYTHING, &page)
+    let orgs: Vec<_> = swept(&later.store, &page)
         .await
-        .unwrap()
-        .jobs;
-    let orgs: Vec<_> = swept.iter().map(|due| due.org).collect();
+        .iter()
+        .map(|due| due.org)
+        .collect();
     assert_eq!(orgs, [later.org]);
     busy.database.history_holds().await;
 }

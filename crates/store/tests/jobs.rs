@@ -306,11 +306,8 @@ async fn a_sweep_begins_where_the_one_before_saw_the_first_job_that_is_not_over(
         .await;
     let passed = jobs.mark_announceable(moved.horizon, &LIMITS).await.unwrap();
     assert_eq!(passed.jobs, []);
-    let whole = jobs
-        .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-        .await
-        .unwrap();
-    assert_eq!(whole.jobs.len(), 1, "everything is looked at now and then");
+    let whole = toys::swept(&toys.store, &LIMITS).await;
+    assert_eq!(whole.len(), 1, "everything is looked at now and then");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,12 +340,7 @@ async fn a_job_that_waits_for_a_worker_is_announced_ever_more_rarely() {
     toys.admit().await;
     let mut at = Vec::new();
     for minute in 0..40 {
-        let jobs = toys.store.jobs();
-        let marked = jobs
-            .mark_announceable(Horizon::EVERYTHING, &LIMITS)
-            .await
-            .unwrap();
-        if !marked.jobs.is_empty() {
+        if !toys::swept(&toys.store, &LIMITS).await.is_empty() {
             at.push(minute);
         }
         toys.database.advance(Duration::from_secs(60)).await;

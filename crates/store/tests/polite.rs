@@ -14,11 +14,11 @@ use nightshift_domain::{
 use nightshift_store::{
     Store, StoreError,
     instances::DayReport,
-    jobs::{ClaimAnswer, Claimed, Horizon, Settlement, Settling},
+    jobs::{ClaimAnswer, Claimed, Settlement, Settling},
     ledger::LedgerFilter,
     syncs::{AdmissionAnswer, Opening, Patience},
 };
-use nightshift_testkit::{TestDb, new_org};
+use nightshift_testkit::{TestDb, new_org, toys::swept};
 
 const LEASE: Duration = Duration::from_secs(30);
 const ROOM: u32 = 3;
@@ -185,26 +185,8 @@ async fn no_more_jobs_of_an_org_are_announced_than_may_run_beside_those_that_do(
         reannounce: Duration::from_secs(60),
     };
     let _running = claim(&store, org, jobs[0], ROOM).await.unwrap();
-    assert_eq!(
-        store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &limits)
-            .await
-            .unwrap()
-            .jobs
-            .len(),
-        2
-    );
-    assert_eq!(
-        store
-            .jobs()
-            .mark_announceable(Horizon::EVERYTHING, &limits)
-            .await
-            .unwrap()
-            .jobs
-            .len(),
-        0
-    );
+    assert_eq!(swept(&store, &limits).await.len(), 2);
+    assert_eq!(swept(&store, &limits).await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,10 +68,7 @@ impl TestDb {
     /// # Panics
     /// When the server has no address of numbers.
     pub async fn behind_proxy(&self) -> (Proxy, Self) {
-        let (before, rest) = self.url.split_once('@').expect("the URL has a password");
-        let (server, database) = rest.split_once('/').expect("the URL names a database");
-        let proxy = Proxy::before(server.parse().expect("an address")).await;
-        let url = format!("{before}@{}/{database}", proxy.address());
+        let (proxy, url) = Proxy::on_the_way(&self.url).await;
         (proxy, Self { url })
     }
 

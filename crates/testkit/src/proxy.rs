@@ -108,6 +108,26 @@ impl Proxy {
         }
     }
 
+    /// A proxy before the server of a URL, and the URL of the same by it.
+    ///
+    /// # Panics
+    /// When the URL has no password, or its server no address of numbers.
+    pub async fn on_the_way(url: &str) -> (Self, String) {
+        let (_, server, _) = parts(url);
+        let proxy = Self::before(server.parse().expect("an address")).await;
+        let by = proxy.instead(url);
+        (proxy, by)
+    }
+
+    /// The URL of the same by this proxy.
+    ///
+    /// # Panics
+    /// When the URL has no password.
+    pub fn instead(&self, url: &str) -> String {
+        let (login, _, rest) = parts(url);
+        format!("{login}@{}/{rest}", self.address)
+    }
+
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -145,6 +165,13 @@ impl Proxy {
     pub fn carried(&self, way: Way) -> u64 {
         self.shared.counter(way).load(Ordering::Relaxed)
     }
+}
+
+/// What stands before the server's address in a URL, the address, and what stands behind it.
+fn parts(url: &str) -> (&str, &str, &str) {
+    let (login, rest) = url.split_once('@').expect("the URL has a password");
+    let (server, rest) = rest.split_once('/').expect("the URL names what the server has");
+    (login, server, rest)
 }
 
 impl Drop for Proxy {

@@ -4,7 +4,9 @@
 
 use std::{path::Path, time::Duration};
 
-use nightshift_queue::{Amqp, AmqpSettings, Health, Queue};
+use nightshift_domain::{Class, JobId, OrgId};
+use nightshift_queue::{Amqp, AmqpSettings, Health, JobMessage, Queue};
+use uuid::Uuid;
 
 use crate::variable;
 
@@ -60,6 +62,16 @@ pub async fn alarm(alarm: Alarm) {
         Alarm::Off => "off",
     };
     run("alarm", &[word, &set()]).await;
+}
+
+/// A message of a job that is nobody's.
+pub fn message(class: Class) -> JobMessage {
+    JobMessage {
+        org: OrgId::from_uuid(Uuid::now_v7()),
+        job: JobId::from_uuid(Uuid::now_v7()),
+        class,
+        traceparent: None,
+    }
 }
 
 /// The queue at the broker, connected; its queues' names begin with `prefix`.

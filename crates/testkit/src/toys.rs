@@ -7,7 +7,10 @@ use nightshift_domain::{
 };
 use nightshift_store::{
     Store,
-    jobs::{ClaimAnswer, Claimed, Failure, JobRow, JobsFilter, Settlement, Settling},
+    jobs::{
+        AnnounceLimits, ClaimAnswer, Claimed, DueJob, Failure, Horizon, JobRow, JobsFilter, Settlement,
+        Settling,
+    },
     requests::RequestId,
     syncs::{AdmissionAnswer, Opening, Patience},
 };
@@ -136,6 +139,15 @@ impl Toys {
     pub async fn leases_run_out(&self) {
         self.database.advance(LEASE + Duration::from_secs(1)).await;
     }
+}
+
+/// What a sweep of everything marks now.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn swept(store: &Store, limits: &AnnounceLimits) -> Vec<DueJob> {
+    let marked = store.jobs().mark_announceable(Horizon::EVERYTHING, limits).await;
+    marked.expect("jobs can be marked").jobs
 }
 
 fn opening<'a>(request: &'a SyncRequest, first: &'a NewJob) -> Opening<'a> {

@@ -1,6 +1,6 @@
 -- jobs.mark_announceable
--- $1 since when or null (of one org: the org; of some: an array of them), $2 seconds until an announcement counts as lost, $3 per class, $4 per org and class, $5 open per org,
--- $6 running per org
+-- $1 since when or null (of one org: the org; of some: an array of them), $2 seconds until an announcement counts as lost,
+-- $3 per class, $4 per org and class, $5 open per org, $6 running per org
 WITH paused_class AS MATERIALIZED (
     SELECT name FROM pause WHERE kind = 'class'
 ), paused_org AS MATERIALIZED (

@@ -92,16 +92,6 @@ pub enum ClaimAnswer {
     Refused,
 }
 
-/// How often within a lease a job that has died asks again for its place.
-const BREATHS_A_LEASE: u32 = 30;
-
-/// Which jobs are taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Past {
-    Any,
-    NoDeath,
-}
-
 pub(super) const CLAIM: &str = "-- jobs.claim
     UPDATE job
        SET state = 'claimed', fence = fence + 1, lease_until = nightshift_now() + make_interval(secs => $3),
@@ -128,27 +118,30 @@ impl Jobs<'_> {
         lease: Duration,
         room: u32,
     ) -> Result<ClaimAnswer, StoreError> {
-        self.claim_of(org, job, lease, room, Past::Any).await
+        self.claim_unless(org, job, lease, room, None).await
     }
 
-    /// The same, unless a worker has died of the job: for one that could not run it now.
+    /// The same, unless a worker has died of the job, for one that could not run it now: such a job is due again after a
+    /// breath.
     pub async fn claim_fresh(
         self,
         org: OrgId,
         job: JobId,
         lease: Duration,
         room: u32,
+        breath: Duration,
     ) -> Result<ClaimAnswer, StoreError> {
-        self.claim_of(org, job, lease, room, Past::NoDeath).await
+        self.claim_unless(org, job, lease, room, Some(breath)).await
     }
 
-    async fn claim_of(
+    /// `breath`: for how long a job that has died is left alone; `None` takes it.
+    async fn claim_unless(
         self,
         org: OrgId,
         job: JobId,
         lease: Duration,
         room: u32,
-        past: Past,
+        breath: Option<Duration>,
     ) -> Result<ClaimAnswer, StoreError> {
         let asked = Instant::now();
         let row = sqlx::query(CLAIM)
@@ -156,7 +149,7 @@ impl Jobs<'_> {
             .bind(job.uuid())
             .bind(lease.as_secs_f64())
             .bind(i64::from(room))
-            .bind(past == Past::Any)
+            .bind(breath.is_none())
             .fetch_optional(&self.store.pool)
             .await
             .map_err(at("jobs.claim"));
@@ -165,10 +158,6 @@ impl Jobs<'_> {
             // a row that stays locked is being claimed or settled: still owned
             Err(StoreError::Busy { .. }) => return Ok(ClaimAnswer::Refused),
             Ok(None) => {
-                let breath = match past {
-                    Past::Any => Duration::ZERO,
-                    Past::NoDeath => lease / BREATHS_A_LEASE,
-                };
                 self.not_yet(org, job, breath).await?;
                 return Ok(ClaimAnswer::Refused);
             }
@@ -207,18 +196,19 @@ impl Jobs<'_> {
 
     /// A due job that met no room or a pause is announced again as soon as it may run, not when its message counts as lost;
     /// one that has died and must wait for its place, after a while.
-    async fn not_yet(self, org: OrgId, job: JobId, breath: Duration) -> Result<(), StoreError> {
+    async fn not_yet(self, org: OrgId, job: JobId, breath: Option<Duration>) -> Result<(), StoreError> {
         sqlx::query(
             "-- jobs.not_yet
             UPDATE job SET announced_at = NULL,
-                   not_before = CASE WHEN $3 > 0 AND (deaths > 0 OR state = 'claimed')
-                                     THEN nightshift_now() + make_interval(secs => $3) ELSE not_before END
+                   not_before = CASE WHEN deaths > 0 OR state = 'claimed'
+                                     THEN coalesce(nightshift_now() + make_interval(secs => $3), not_before)
+                                     ELSE not_before END
              WHERE org_id = $1 AND id = $2 AND not_before <= nightshift_now()
                AND (state = 'due' OR state = 'claimed' AND lease_until < nightshift_now())",
         )
         .bind(org.uuid())
         .bind(job.uuid())
-        .bind(breath.as_secs_f64())
+        .bind(breath.map(|breath| breath.as_secs_f64()))
         .execute(&self.store.pool)
         .await
         .map_err(at("jobs.not_yet"))?;

@@ -100,7 +100,11 @@ impl Schedule {
 
     /// The instants of one night.
     pub fn night(&self, night: Date) -> Result<NightRun, ScheduleError> {
-        let slot = self.instant(night, self.slot)?;
+        self.night_of_slot(night, self.instant(night, self.slot)?)
+    }
+
+    /// The same, when the slot's instant is known.
+    fn night_of_slot(&self, night: Date, slot: Timestamp) -> Result<NightRun, ScheduleError> {
         match self.night_of_still_clocks(night, slot)? {
             Some(run) => Ok(run),
             None => self.night_of_all_minutes(night, slot),
@@ -126,22 +130,31 @@ impl Schedule {
     /// or of the last resume: what lies before it is never caught up. An edit is computed with both unchanged, and
     /// never from the present, so that no save loses or doubles tonight's run.
     pub fn next_run(&self, last_done: Option<Date>, floor: Timestamp) -> Result<NightRun, ScheduleError> {
-        let about = self
-            .zone
-            .time_zone()
-            .to_datetime(floor)
-            .date()
-            .checked_sub(Span::new().days(2))?;
-        let mut night = match last_done {
-            Some(done) => about.max(done.tomorrow()?),
-            None => about,
-        };
+        let next = last_done.map(Date::tomorrow).transpose()?;
+        // mostly it is the night after the last one: what lies after the floor is not far before it either
+        if let Some(night) = next
+            && let Some(slot) = self.slot_after(floor, night)?
+        {
+            return self.night_of_slot(night, slot);
+        }
+        let local = self.zone.time_zone().to_datetime(floor).date();
+        let about = local.checked_sub(Span::new().days(2))?;
+        let mut night = next.map_or(about, |next| next.max(about));
         loop {
-            if self.days.contains(night.weekday()) && self.instant(night, self.slot)? > floor {
-                return self.night(night);
+            if let Some(slot) = self.slot_after(floor, night)? {
+                return self.night_of_slot(night, slot);
             }
             night = night.tomorrow()?;
         }
+    }
+
+    /// The slot of a night that has one, if it lies after `floor`.
+    fn slot_after(&self, floor: Timestamp, night: Date) -> Result<Option<Timestamp>, ScheduleError> {
+        if !self.days.contains(night.weekday()) {
+            return Ok(None);
+        }
+        let slot = self.instant(night, self.slot)?;
+        Ok((slot > floor).then_some(slot))
     }
 
     /// The same where no clock changes about the night, as it is in most: one instant tells the others. A scheduler asks

@@ -5,6 +5,8 @@
 //! https on the standard port; anything else (a simulator, a proxy of a test) must be named in `allowed_hosts`, and
 //! only those may be spoken to in plain http.
 
+use std::sync::Arc;
+
 use url::Url;
 
 /// Domains of Salesforce, whose every sub-domain is theirs (source: their CLI's own list; `salesforce.mil` is the
@@ -41,7 +43,7 @@ pub enum HostFault {
 /// Salesforce's hosts and those that the settings name.
 #[derive(Clone, Default, Debug)]
 pub struct HostPolicy {
-    allowed: Vec<String>,
+    allowed: Arc<[String]>,
 }
 
 impl HostPolicy {
@@ -57,24 +59,33 @@ impl HostPolicy {
 
     /// Whether credentials may go to `url`.
     pub fn check(&self, url: &Url) -> Result<(), HostFault> {
-        let host = url.host_str().ok_or(HostFault::NoHost)?.to_ascii_lowercase();
+        // in lower case already: so are all hosts of addresses with these schemes
+        let host = url.host_str().ok_or(HostFault::NoHost)?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some()
         {
             return Err(HostFault::NoHost);
         }
-        let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
-        let named = |allowed: &String| *allowed == host || Some(allowed) == with_port.as_ref();
+        let port = url.port_or_known_default();
+        let with_port = |allowed: &str| {
+            let parts = allowed.rsplit_once(':');
+            parts.is_some_and(|(name, named)| name == host && named.parse().ok() == port)
+        };
+        let named = |allowed: &String| allowed == host || with_port(allowed);
         if self.allowed.iter().any(named) {
             return Ok(());
         }
         let under = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
         if !SALESFORCE.into_iter().any(under) {
-            return Err(HostFault::Foreign { host });
+            return Err(HostFault::Foreign {
+                host: host.to_owned(),
+            });
         }
         if url.scheme() == "https" && url.port().is_none() {
             Ok(())
         } else {
-            Err(HostFault::NotSecure { host })
+            Err(HostFault::NotSecure {
+                host: host.to_owned(),
+            })
         }
     }
 

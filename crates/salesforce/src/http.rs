@@ -5,7 +5,7 @@
 //! zeros is refused at its limit, not in memory. Redirects are off: they would carry the token elsewhere. Error texts
 //! never hold an address, since queries may hold tokens.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{RequestBuilder, Response, header};
@@ -134,7 +134,7 @@ impl Default for HttpSettings {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
-    settings: HttpSettings,
+    settings: Arc<HttpSettings>,
 }
 
 impl Http {
@@ -150,7 +150,10 @@ impl Http {
         let client = network::prepare(builder, &settings.proxy, settings.authorities.as_deref())?
             .build()
             .map_err(|error| SalesforceError::Settings(chain(&error.without_url())))?;
-        Ok(Self { client, settings })
+        Ok(Self {
+            client,
+            settings: Arc::new(settings),
+        })
     }
 
     pub(crate) fn client(&self) -> &reqwest::Client {
@@ -179,9 +182,7 @@ impl Http {
             transport(call, error, self.settings.connect_timeout)
         })?;
         let told = Told::begin(call, request.url().path());
-        let sent = RequestBuilder::from_parts(client, request)
-            .send()
-            .instrument(told.span());
+        let sent = client.execute(request).instrument(told.span());
         fail::fail_point!("before-call", |_| std::process::abort());
         let answer = timeout(limit.first_byte, sent).await;
         fail::fail_point!("called", |_| std::process::abort());

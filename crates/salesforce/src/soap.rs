@@ -33,6 +33,8 @@ use crate::{
     text,
 };
 
+/// Most tags and texts are shorter, in bytes.
+const EVENT_USUAL: usize = 256;
 /// Pieces of the zip's text are gathered to this size, in bytes.
 const RAW_PIECE: usize = 64 << 10;
 
@@ -108,7 +110,7 @@ impl Envelope {
             call,
             status,
             reader,
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(EVENT_USUAL),
             depth: 0,
             rooted: false,
             closing: false,

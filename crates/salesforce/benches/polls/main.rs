@@ -29,17 +29,30 @@ use server::{Heard, Manner, Server};
 use uuid::Uuid;
 
 const CONNECTIONS: usize = 1_000;
+/// Between two connections' first polls.
+const APART: Duration = Duration::from_millis(4);
 /// Before polls are counted: connections are made.
-const WARM: Duration = Duration::from_secs(2);
+const WARM: Duration = Duration::from_secs(6);
 /// While they are counted.
 const COUNTED: Duration = Duration::from_secs(4);
+
+/// Which poll of a connection.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Its first: answered once all have theirs under way, so that as many connections are made. Otherwise there would be
+    /// few, or, where handshakes are slow, thousands: the pool begins one for whoever finds none idle.
+    Together,
+    /// Each other.
+    Alone,
+}
 
 /// Our client, as a step has it: made anew for each poll, over the process's one pool.
 #[derive(Clone)]
 struct Ours {
     salesforce: Salesforce,
     session: Arc<JustGiven>,
-    id: AsyncId,
+    /// Of the poll before all others, and of the others.
+    ids: [AsyncId; 2],
 }
 
 impl Ours {
@@ -57,16 +70,16 @@ impl Ours {
         Self {
             salesforce: Salesforce::new(Http::new(settings).unwrap(), HostPolicy::new(["127.0.0.1"])),
             session: Arc::new(JustGiven(session)),
-            id: AsyncId::new("09S000000000001AAA").unwrap(),
+            ids: [server::TOGETHER, "09S000000000001AAA"].map(|id| AsyncId::new(id).unwrap()),
         }
     }
 
-    async fn poll(self) {
+    async fn poll(self, turn: Turn) {
         let (org, calls) = (OrgId::from_uuid(Uuid::nil()), CallCounter::new());
         let client = self
             .salesforce
             .client(org, self.session, calls, ApiVersion::NEWEST_TESTED);
-        let status = client.retrieve_status(&self.id).await.unwrap();
+        let status = client.retrieve_status(&self.ids[turn as usize]).await.unwrap();
         assert_eq!(status, RetrieveStatus::InProgress);
     }
 }
@@ -76,24 +89,26 @@ impl Ours {
 struct Bare {
     client: reqwest::Client,
     url: String,
-    heard: Arc<Heard>,
+    /// As ours sends them, by turn.
+    heard: Arc<[Heard; 2]>,
 }
 
 impl Bare {
-    fn of(server: &Server, heard: Arc<Heard>) -> Self {
+    fn of(server: &Server, heard: Arc<[Heard; 2]>) -> Self {
         let builder = reqwest::Client::builder().no_proxy().gzip(true);
         let authority = server.authority.iter();
         let trusted = authority.map(|pem| reqwest::Certificate::from_pem(pem).unwrap());
         Self {
             client: builder.tls_certs_merge(trusted).build().unwrap(),
-            url: format!("{}{}", server.url, heard.path),
+            url: format!("{}{}", server.url, heard[0].path),
             heard,
         }
     }
 
-    async fn poll(self) {
-        let request = self.client.post(&self.url).headers(self.heard.headers.clone());
-        let answer = request.body(self.heard.body.clone()).send().await.unwrap();
+    async fn poll(self, turn: Turn) {
+        let heard = &self.heard[turn as usize];
+        let request = self.client.post(&self.url).headers(heard.headers.clone());
+        let answer = request.body(heard.body.clone()).send().await.unwrap();
         let bytes = answer.bytes().await.unwrap();
         assert_eq!(bytes.len(), server::ANSWER.len());
     }
@@ -109,14 +124,19 @@ struct Side {
 
 impl Side {
     /// All connections poll without a pause.
-    async fn round<F: Future<Output = ()> + Send>(&mut self, poll: impl Fn() -> F + Clone + Send + 'static) {
+    async fn round<F: Future<Output = ()> + Send>(
+        &mut self,
+        poll: impl Fn(Turn) -> F + Clone + Send + 'static,
+    ) {
         let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let polling: Vec<_> = (0..CONNECTIONS)
-            .map(|_| {
+        let polling: Vec<_> = (0..CONNECTIONS as u32)
+            .map(|n| {
                 let (poll, done, over) = (poll.clone(), Arc::clone(&done), Arc::clone(&over));
                 tokio::spawn(async move {
+                    tokio::time::sleep(APART * n).await;
+                    poll(Turn::Together).await;
                     while !over.load(Ordering::Relaxed) {
-                        poll().await;
+                        poll(Turn::Alone).await;
                         done.fetch_add(1, Ordering::Relaxed);
                     }
                 })
@@ -139,30 +159,30 @@ impl Side {
 async fn compare(manner: Manner) {
     let server = Server::start(manner);
     let ours = Ours::of(&server);
-    let heard = Arc::new(
-        server::hear(|url| {
+    let heard = |turn| {
+        server::hear(move |url| {
             Ours::of(&Server {
                 url,
                 authority: None,
                 process: None,
             })
-            .poll()
+            .poll(turn)
         })
-        .await,
-    );
-    let bare = Bare::of(&server, heard);
+    };
+    let heard = [heard(Turn::Together).await, heard(Turn::Alone).await];
+    let bare = Bare::of(&server, Arc::new(heard));
     let [mut of_ours, mut of_bare] = <[Side; 2]>::default();
     for _ in 0..ROUNDS {
         of_ours
             .round({
                 let ours = ours.clone();
-                move || ours.clone().poll()
+                move |turn| ours.clone().poll(turn)
             })
             .await;
         of_bare
             .round({
                 let bare = bare.clone();
-                move || bare.clone().poll()
+                move |turn| bare.clone().poll(turn)
             })
             .await;
     }

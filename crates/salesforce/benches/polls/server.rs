@@ -13,7 +13,7 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::Uri, serv
 use rcgen::{CertificateParams, KeyPair};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{Barrier, mpsc},
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -24,10 +24,13 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::measure::pin;
+use crate::{CONNECTIONS, measure::pin};
 
 /// A retrieve that is still running, as Salesforce says it.
 pub const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns="http://soap.sforce.com/2006/04/metadata" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><checkRetrieveStatusResponse><result><done>false</done><id>09S000000000001AAA</id><status>InProgress</status><success>false</success><zipFile xsi:nil="true"/></result></checkRetrieveStatusResponse></soapenv:Body></soapenv:Envelope>"#;
+
+/// Polls of this id are answered once all connections have one under way.
+pub const TOGETHER: &str = "09S000000000002AAA";
 
 /// What it speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,7 +103,8 @@ fn certify(folder: &Path) -> Vec<u8> {
 pub async fn serve(folder: &[String]) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
-    let polls = Router::new().fallback(answer);
+    let together = Arc::new(Barrier::new(CONNECTIONS));
+    let polls = Router::new().fallback(answer).with_state(together);
     match folder {
         [] => axum::serve(listener, polls).await.unwrap(),
         [folder, ..] => {
@@ -110,8 +114,15 @@ pub async fn serve(folder: &[String]) {
     }
 }
 
-async fn answer(_: Bytes) -> ([(&'static str, &'static str); 1], &'static str) {
-    ([("content-type", "text/xml; charset=UTF-8")], ANSWER)
+type Answer = ([(&'static str, &'static str); 1], &'static str);
+
+const SAID: Answer = ([("content-type", "text/xml; charset=UTF-8")], ANSWER);
+
+async fn answer(State(together): State<Arc<Barrier>>, body: Bytes) -> Answer {
+    if memchr::memmem::find(&body, TOGETHER.as_bytes()).is_some() {
+        together.wait().await;
+    }
+    SAID
 }
 
 fn acceptor(folder: &Path) -> TlsAcceptor {
@@ -172,15 +183,15 @@ async fn overhear(
     uri: Uri,
     mut headers: HeaderMap,
     body: Bytes,
-) -> ([(&'static str, &'static str); 1], &'static str) {
+) -> Answer {
     for written_by_the_client in ["host", "content-length", "accept-encoding"] {
         headers.remove(written_by_the_client);
     }
     let heard = Heard {
         path: uri.to_string(),
         headers,
-        body: body.clone(),
+        body,
     };
     assert!(tell.send(heard).await.is_ok(), "it is waited for");
-    answer(body).await
+    SAID
 }

@@ -3,6 +3,8 @@
 //! The session stands in the header, as the Metadata API wants it, beside our name for Salesforce's logs. All text is
 //! escaped by the writer: a component's name may have `&` and `<`.
 
+use std::borrow::Cow;
+
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
@@ -39,9 +41,13 @@ impl Part {
 }
 
 /// `value` without the characters that no XML 1.0 document can hold, escaped or not.
-fn allowed(value: &str) -> String {
+fn allowed(value: &str) -> Cow<'_, str> {
     let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
-    value.chars().filter(allowed).collect()
+    if value.chars().all(|c| allowed(&c)) {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(value.chars().filter(allowed).collect())
+    }
 }
 
 /// The envelope of one call.

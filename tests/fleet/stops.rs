@@ -1,8 +1,8 @@
 //! Workers that stand still past their lease, at the worst places: inside a COPY, between the check of the fence and
-//! COMMIT, and anywhere.
+//! COMMIT, at the end of a step that is not settled, and anywhere.
 //!
 //! The database tells when a worker stands where it is wanted: its session is inside a COPY, or idle inside a
-//! transaction whose last statement took the job's row. A point of crate `fail` and a proxy that drips make these places
+//! transaction whose last statement took the job's row, or a job has been claimed for a while. A point of crate `fail` and a proxy that drips make these places
 //! long enough to be met. `NIGHTSHIFT_STOPS=100` stops a hundred times, `NIGHTSHIFT_SOAK=1` once with a lease of 60 s.
 
 use std::time::Duration;
@@ -24,14 +24,21 @@ enum Place {
     Copy,
     /// It holds the job's row, its effects are written or not, nothing is committed.
     BeforeCommit,
+    /// Its step is done, and the database does not know.
+    BeforeSettle,
     /// Wherever it was.
     Anywhere,
 }
 
-const PLACES: [Place; 3] = [Place::Copy, Place::BeforeCommit, Place::Anywhere];
+const PLACES: [Place; 4] = [
+    Place::Copy,
+    Place::BeforeCommit,
+    Place::BeforeSettle,
+    Place::Anywhere,
+];
 
-/// Sessions of workers that are there now.
-fn session(place: Place) -> &'static str {
+/// Counts workers that are there now.
+fn there(place: Place) -> &'static str {
     match place {
         Place::Copy => {
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY staged%'
@@ -40,6 +47,10 @@ fn session(place: Place) -> &'static str {
         Place::BeforeCommit => {
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                 AND state = 'idle in transaction' AND xact_start < clock_timestamp() - interval '100 ms'"
+        }
+        // of a lease of 2 s, which each beat extends
+        Place::BeforeSettle => {
+            "SELECT count(*) FROM job WHERE state = 'claimed' AND lease_until < nightshift_now() + interval '1600 ms'"
         }
         Place::Anywhere => "SELECT count(*) FROM job WHERE state = 'claimed'",
     }
@@ -91,6 +102,7 @@ impl Stops {
         let passed = rng.random_range(0..4);
         let armed = match place {
             Place::BeforeCommit => format!("{point}={passed}*off->1*sleep(1500)->off"),
+            Place::BeforeSettle => format!("before-settle={passed}*off->1*sleep(1500)->off"),
             Place::Copy | Place::Anywhere => String::new(),
         };
         if place == Place::Copy {
@@ -110,7 +122,7 @@ impl Stops {
     /// Waits until the worker is there; a few times it passes too fast.
     async fn is_at(&self, place: Place) -> bool {
         for _ in 0..800 {
-            if self.fleet.database.count(session(place)).await > 0 {
+            if self.fleet.database.count(there(place)).await > 0 {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

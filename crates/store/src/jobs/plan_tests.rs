@@ -11,7 +11,7 @@ use sqlx::{Row, raw_sql};
 use super::{
     announce::OF_ALL,
     claim::CLAIM,
-    take::{DEAD, DELETE, DUE},
+    take::{DEAD, DELETE, DELETE_AT_ONCE, DUE, DUE_AT_ONCE},
 };
 
 const MANY_ORGS: &str = "INSERT INTO job (org_id, id, sync_id, kind, class, lane, payload, state, not_before, created_at)
@@ -58,6 +58,16 @@ async fn claims_and_settlements_go_by_the_primary_key_whatever_the_statistics_sa
             DUE,
             "uuid, uuid, int8, text, text, text[], int8[], timestamptz, int, int, text, jsonb",
             format!("{key}, {written}, NULL, 0, 0, NULL, NULL"),
+        ),
+        (
+            DELETE_AT_ONCE,
+            "uuid, uuid, int8, text, text, text[], int8[], jsonb, bool, int8, uuid",
+            format!("{key}, {written}, '[]', false, 3, {ID}"),
+        ),
+        (
+            DUE_AT_ONCE,
+            "uuid, uuid, int8, text, text, text[], int8[], timestamptz, int, int, text, jsonb, uuid",
+            format!("{key}, {written}, NULL, 0, 0, NULL, NULL, {ID}"),
         ),
     ];
     let database = TestDb::fresh().await;

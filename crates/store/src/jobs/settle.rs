@@ -1,4 +1,5 @@
-//! Effects, state of the job and follow-ups, in one transaction, under the claim's fence.
+//! Effects, state of the job and follow-ups, in one transaction, under the claim's fence. Most steps only hand over to the
+//! next one or wait: their transaction is a single statement.
 //!
 //! Order of locks, everywhere in this crate: the org's row (of those who will write it), the sync's row, the job's row, the
 //! rest. Doors need the org's first, so that one sync is open; had settlements taken it behind the sync's, a slot that
@@ -7,11 +8,11 @@
 
 use std::time::Duration;
 
-use nightshift_domain::Effect;
+use nightshift_domain::{Effect, SyncId};
 
 use super::{
     AnnounceLimits, Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail,
-    take::{Few, Left, take},
+    take::{Few, Left, Locks, take},
 };
 use crate::{
     error::{StoreError, at},
@@ -84,6 +85,12 @@ impl Jobs<'_> {
         settlement: &Settlement,
         few: Few,
     ) -> Result<Settled, StoreError> {
+        if let Some(sync) = claim.sync
+            && only_hands_over(&settlement.settling)
+            && let Some(settled) = self.settle_at_once(claim, sync, settlement, few).await?
+        {
+            return Ok(settled);
+        }
         let mut tx = self.store.begin("jobs.settle").await?;
         if writes_org(claim, &settlement.settling) {
             syncs::lock_org(&mut tx, claim.org).await?;
@@ -97,7 +104,7 @@ impl Jobs<'_> {
             Some(state) if !state.is_open() => Left::Bill,
             _ => Left::All,
         };
-        let taken = take(&mut tx, claim, settlement, left, few).await?;
+        let taken = take(&mut tx, claim, settlement, left, few, Locks::Before).await?;
         ::fail::fail_point!("settle-taken", |_| std::process::abort());
         if left == Left::Bill {
             tx.commit().await?;
@@ -107,6 +114,33 @@ impl Jobs<'_> {
         ::fail::fail_point!("settle-written", |_| std::process::abort());
         tx.commit().await?;
         Ok(Settled::Written(taken.due))
+    }
+
+    /// By one statement. `None`: the fence does not fit or the sync has ended, and nothing was written.
+    async fn settle_at_once(
+        self,
+        claim: &Claim,
+        sync: SyncId,
+        settlement: &Settlement,
+        few: Few,
+    ) -> Result<Option<Settled>, StoreError> {
+        let mut session = self.store.pool.acquire().await.map_err(at("jobs.settle"))?;
+        match take(
+            &mut session,
+            claim,
+            settlement,
+            Left::All,
+            few,
+            Locks::AtOnce(sync),
+        )
+        .await
+        {
+            Ok(taken) => Ok(Some(Settled::Written(taken.due))),
+            Err(StoreError::LeaseLost) => Ok(None),
+            // no COMMIT follows it: it may be done
+            Err(StoreError::Unavailable { statement, .. }) => Err(StoreError::UnknownCommit { statement }),
+            Err(error) => Err(error),
+        }
     }
 
     /// After a commit whose answer was lost: was it done? `None` asks for another try.
@@ -161,6 +195,20 @@ fn writes_org(claim: &Claim, settling: &Settling) -> bool {
         | Settling::Split { .. }
         | Settling::Again { .. }
         | Settling::Retry { .. }
+        | Settling::Release => false,
+    }
+}
+
+/// Whether nothing is changed besides, and it does not matter what others have settled meanwhile: then no statement need
+/// come before or after the one that takes the row.
+fn only_hands_over(settling: &Settling) -> bool {
+    match settling {
+        Settling::Done { effects, next, last } => effects.is_empty() && (last.is_none() || !next.is_empty()),
+        Settling::Wait { .. } => true,
+        Settling::Split { .. }
+        | Settling::Again { .. }
+        | Settling::Retry { .. }
+        | Settling::Fail { .. }
         | Settling::Release => false,
     }
 }

@@ -2,10 +2,12 @@
 //! calls on the bill and in the ledger, the line of the timeline, the jobs that follow.
 //!
 //! One statement, because each more is a round trip while the sync's row is locked (measured: decisions/0007). All its
-//! parts read `mine`, the row that was taken: where the fence does not fit there is none, and nothing is written. The
-//! sync's row is locked by a statement before it, so that this one sees what others have settled.
+//! parts read `mine`, the row that was taken: where the fence does not fit there is none, and nothing is written. Where it
+//! matters what others have settled, the sync's row is locked by a statement before it. Else this one locks the row
+//! itself (`*_AT_ONCE`) and is the whole settlement: no transaction around it, one round trip instead of four. A row that
+//! was waited for is read anew, so whether the sync is open is known as of now; the rest of the snapshot may be older.
 
-use domain::{JobId, OrgId};
+use domain::{JobId, OrgId, SyncId};
 use nightshift_domain as domain;
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
@@ -24,16 +26,49 @@ macro_rules! nothing_follows {
     };
 }
 
+macro_rules! due_again {
+    () => {
+        "UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
+            not_before = coalesce($8, nightshift_now()), attempts = attempts + $9, waits = waits + $10,
+            waiting_for = $11, payload = coalesce($12, payload)"
+    };
+}
+
 macro_rules! mine {
-    ($name:literal, $change:literal, $then:expr) => {
+    ($name:literal, $change:expr, $then:expr) => {
+        mine!($name, "", $change, "", $then)
+    };
+    ($name:literal, $before:expr, $change:expr, $and:literal, $then:expr) => {
         concat!(
             "-- ",
             $name,
-            "\nWITH mine AS (",
+            "\nWITH ",
+            $before,
+            "mine AS (",
             $change,
-            " WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'
-            RETURNING sync_id, kind, attempts, deaths, waits, traceparent)",
+            " WHERE org_id = $1 AND id = $2 AND fence = $3 AND state = 'claimed'",
+            $and,
+            " RETURNING sync_id, kind, attempts, deaths, waits, traceparent)",
             include_str!("settle/written.sql"),
+            $then
+        )
+    };
+}
+
+/// The same, of a sync whose row it locks first: only while the sync is open.
+macro_rules! mine_at_once {
+    ($name:literal, $sync:literal, $change:expr, $then:expr) => {
+        mine!(
+            $name,
+            concat!(
+                "locked AS MATERIALIZED (
+                    SELECT state IN ('queued', 'running') AS is_open FROM sync WHERE org_id = $1 AND id = ",
+                $sync,
+                " FOR UPDATE
+                ), "
+            ),
+            $change,
+            " AND is_open",
             $then
         )
     };
@@ -45,12 +80,20 @@ pub(super) const DELETE: &str = mine!(
     "DELETE FROM job",
     include_str!("settle/followed.sql")
 );
+/// The same, at once.
+pub(super) const DELETE_AT_ONCE: &str = mine_at_once!(
+    "jobs.settle_delete_at_once",
+    "$11",
+    "DELETE FROM job USING locked",
+    include_str!("settle/followed.sql")
+);
 /// The job is due again.
-pub(super) const DUE: &str = mine!(
-    "jobs.settle_due",
-    "UPDATE job SET state = 'due', lease_until = NULL, announced_at = NULL,
-            not_before = coalesce($8, nightshift_now()), attempts = attempts + $9, waits = waits + $10,
-            waiting_for = $11, payload = coalesce($12, payload)",
+pub(super) const DUE: &str = mine!("jobs.settle_due", due_again!(), nothing_follows!());
+/// The same, at once.
+pub(super) const DUE_AT_ONCE: &str = mine_at_once!(
+    "jobs.settle_due_at_once",
+    "$13",
+    concat!(due_again!(), " FROM locked"),
     nothing_follows!()
 );
 /// The job is kept for a person.
@@ -74,6 +117,15 @@ pub(super) enum Left {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Few(pub u32);
 
+/// Who locks the sync's row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Locks {
+    /// A statement before this one did, in its transaction; or there is no sync.
+    Before,
+    /// This one does. Of an ended sync's job nothing is taken.
+    AtOnce(SyncId),
+}
+
 /// What was taken.
 pub(super) struct Taken {
     /// The job's kind, for whom effects book calls.
@@ -89,6 +141,7 @@ pub(super) async fn take(
     settlement: &Settlement,
     left: Left,
     few: Few,
+    locks: Locks,
 ) -> Result<Taken, StoreError> {
     let settling = &settlement.settling;
     let event = (left == Left::All).then(|| settling.name());
@@ -105,19 +158,32 @@ pub(super) async fn take(
             .bind(&calls)
     };
     let ends = |next: Value, when: Follows| {
-        mine(DELETE)
-            .bind(next)
-            .bind(when == Follows::Last)
-            .bind(i64::from(few.0))
+        let bound = |sql| {
+            mine(sql)
+                .bind(next)
+                .bind(when == Follows::Last)
+                .bind(i64::from(few.0))
+        };
+        match locks {
+            Locks::Before => bound(DELETE),
+            Locks::AtOnce(sync) => bound(DELETE_AT_ONCE).bind(sync.uuid()),
+        }
     };
-    let due = |until: Option<jiff::Timestamp>, attempts: i32, waits: i32, why: Option<&'static str>| {
-        mine(DUE)
-            .bind(until.map(Stamp))
-            .bind(attempts)
-            .bind(waits)
-            .bind(why)
-    };
-    let none: Option<Value> = None;
+    let due =
+        |until: Option<jiff::Timestamp>, [attempts, waits]: [i32; 2], why: Option<&'static str>, payload| {
+            let bound = |sql| {
+                mine(sql)
+                    .bind(until.map(Stamp))
+                    .bind(attempts)
+                    .bind(waits)
+                    .bind(why)
+                    .bind::<Option<&Value>>(payload)
+            };
+            match locks {
+                Locks::Before => bound(DUE),
+                Locks::AtOnce(sync) => bound(DUE_AT_ONCE).bind(sync.uuid()),
+            }
+        };
     let query = match settling {
         _ if left == Left::Bill => ends(rows(&[])?, Follows::Always),
         Settling::Done { next, last, .. } => match last {
@@ -128,9 +194,11 @@ pub(super) async fn take(
         Settling::Again { from } => ends(rows([from])?, Follows::Always),
         Settling::Fail { .. } if claim.sync.is_none() => mine(DEAD),
         Settling::Fail { .. } => ends(rows(&[])?, Follows::Always),
-        Settling::Wait { until, why, payload } => due(Some(*until), 0, 1, Some(why.as_str())).bind(payload),
-        Settling::Retry { not_before, .. } => due(Some(*not_before), 1, 0, None).bind(none),
-        Settling::Release => due(None, 0, 0, None).bind(none),
+        Settling::Wait { until, why, payload } => {
+            due(Some(*until), [0, 1], Some(why.as_str()), payload.as_ref())
+        }
+        Settling::Retry { not_before, .. } => due(Some(*not_before), [1, 0], None, None),
+        Settling::Release => due(None, [0, 0], None, None),
     };
     let row = query.fetch_optional(c).await.map_err(at("jobs.settle"))?;
     let row = row.ok_or(StoreError::LeaseLost)?;

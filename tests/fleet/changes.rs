@@ -2,6 +2,7 @@
 //! batch.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -251,4 +252,59 @@ async fn records_that_cannot_be_read_are_retrieved() {
         assert_eq!(fleet.database.count(RECORDS_ASKED).await, 3, "{kind:?}");
         fleet.simulator.clear_faults("small", None).unwrap();
     }
+}
+
+/// What a sync left out, by its report: type and reason.
+fn left_out(sync: &serde_json::Value) -> BTreeSet<(String, String)> {
+    let word = |entry: &serde_json::Value, key: &str| entry[key].as_str().unwrap().to_owned();
+    let all = sync["left_out"].as_array().unwrap().iter();
+    all.map(|entry| (word(entry, "type"), word(entry, "reason")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_came_without_a_class_is_not_taken_for_whole() {
+    let fleet = Fleet::running(&[]).await;
+    for org in ["quiet", "lacks"] {
+        fleet
+            .connect(OrgSpec::from_folder(org, small_org().join("night-1"), None))
+            .await;
+        assert_eq!(fleet.sync(org).await["state"], "succeeded");
+    }
+    let whole = contents(&fleet.export("quiet").await);
+    let class = |times| {
+        Fault::new(FaultKind::LeftOut)
+            .of_type("ApexClass")
+            .named("ALLO_Allocations_TDTM")
+            .saying("", "Entity of type '{type}' named '{name}' cannot be found")
+            .times(times)
+    };
+    let entry = |type_name: &str, reason: &str| (type_name.to_owned(), reason.to_owned());
+
+    // from its own retrieve and once from that of the profiles: the second is asked for again, and all is whole
+    let full = async || {
+        let said = fleet.run(&["sync", "lacks", "--full", "--wait", "--json"]).await;
+        serde_json::from_slice::<serde_json::Value>(&said.stdout).unwrap()
+    };
+    let before = full().await;
+    fleet.simulator.fault("lacks", class(2)).unwrap();
+    let healed = full().await;
+    let retrieves = |sync: &serde_json::Value| sync["api_calls"]["retrieve"].as_u64().unwrap();
+    assert_eq!(retrieves(&healed), retrieves(&before) + 1, "{healed}");
+    assert_eq!(left_out(&healed), left_out(&before), "{healed}");
+    assert_eq!(contents(&fleet.export("lacks").await), whole);
+
+    // for a whole sync: a gap, and nothing that is silently poorer
+    fleet.simulator.fault("lacks", class(99)).unwrap();
+    let poorer = full().await;
+    assert_eq!(poorer["state"], "succeeded_with_gaps", "{poorer}");
+    let gaps = left_out(&poorer);
+    assert!(gaps.contains(&entry("Profile", "not_whole")), "{gaps:?}");
+    assert!(gaps.contains(&entry("ApexClass", "cannot_be_found")), "{gaps:?}");
+
+    // a class that does not come for longer is a gap alone
+    let used_to = fleet.sync("lacks").await;
+    let gaps = left_out(&used_to);
+    assert!(!gaps.contains(&entry("Profile", "not_whole")), "{gaps:?}");
+    assert!(gaps.contains(&entry("ApexClass", "cannot_be_found")), "{gaps:?}");
 }

@@ -159,6 +159,8 @@ pub enum LeftOutReason {
     NoAccess,
     /// Asked for, no word about it, not delivered.
     NotDelivered,
+    /// It came without a companion, about which it says nothing then.
+    NotWhole,
     /// Its file could not be read.
     Unreadable,
     /// The sync might make no more calls.
@@ -177,7 +179,7 @@ pub enum LeftOutReason {
 
 impl LeftOutReason {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ListingFailed,
         Self::TypeNotDescribed,
         Self::CannotBeFound,
@@ -185,6 +187,7 @@ impl LeftOutReason {
         Self::Poisonous,
         Self::NoAccess,
         Self::NotDelivered,
+        Self::NotWhole,
         Self::Unreadable,
         Self::ApiAllowance,
         Self::RequestLimit,
@@ -205,6 +208,7 @@ impl LeftOutReason {
             | Self::Poisonous
             | Self::NoAccess
             | Self::NotDelivered
+            | Self::NotWhole
             | Self::Unreadable
             | Self::ApiAllowance
             | Self::RequestLimit
@@ -222,6 +226,7 @@ impl LeftOutReason {
             Self::Poisonous => "poisonous",
             Self::NoAccess => "no_access",
             Self::NotDelivered => "not_delivered",
+            Self::NotWhole => "not_whole",
             Self::Unreadable => "unreadable",
             Self::ApiAllowance => "api_allowance",
             Self::RequestLimit => "request_limit",

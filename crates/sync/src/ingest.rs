@@ -3,23 +3,22 @@
 //! Salesforce hands the zip over once, so nothing here can simply be tried again: a worker that died, a zip that is
 //! gone or broken go back to `retrieve` for the same part. How it becomes staged rows is told in `ingest/stage.rs`.
 
+mod missing;
 mod read;
 mod stage;
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
-use domain::{
-    Class, ComponentKey, FailureCode, Kind, LeftOutReason, Outcome, StepError, Verdict, WaitReason, fold,
-};
+use domain::{Class, FailureCode, Kind, Outcome, StepError, Verdict, WaitReason};
 use nightshift_archive::ArchiveError;
 use nightshift_domain as domain;
 use nightshift_jobs::{AfterDeath, Step, StepCx};
-use nightshift_metadata::{Described, DescribedType, read_message};
+use nightshift_metadata::{Described, DescribedType};
 use nightshift_salesforce::{CallCounter, RetrieveMessage, SalesforceError, ZipAnswer, ZipDownload};
-use nightshift_store::staging::{Member, Role};
+use nightshift_store::staging::Role;
 
+use self::missing::{Reasons, lacking, stage_lacking, stage_missing};
 pub use self::read::{Item, read};
-use self::stage::left_out;
 pub(crate) use self::stage::stage;
 pub use self::stage::{InParts, StageError, StagedZip, stage_zip};
 use crate::{
@@ -28,13 +27,13 @@ use crate::{
     payload::{BatchPart, IngestJob},
     plan::polls::next_poll,
     polite::Polite,
-    poll::{after_failure, async_id},
+    poll::{after_failure, async_id, unchanged},
     retrieve::{members, retrieve_job, version},
     trouble::Trouble,
     unfinished::{stage_culprits, unfinished},
 };
 
-/// How often a broken zip is asked for again.
+/// How often what was lost or broken is asked for again.
 const BROKEN_MAX: u32 = 2;
 
 /// The step.
@@ -86,9 +85,9 @@ impl Step<SyncContext> for Ingest {
 }
 
 /// Back to `retrieve`, a bounded number of times.
-fn again(part: BatchPart, code: FailureCode, why: &str) -> Result<Outcome, Trouble> {
+pub(crate) fn again(part: BatchPart, code: FailureCode, why: &str) -> Result<Outcome, Trouble> {
     if part.broken >= BROKEN_MAX {
-        let message = format!("the zip was unusable {} times: {why}", part.broken + 1);
+        let message = format!("retrieved {} times in vain: {why}", part.broken + 1);
         return Err(Trouble::permanent(code, message));
     }
     Ok(Outcome::Again {
@@ -125,8 +124,15 @@ async fn ingest(
         Err(Broken::Zip(fault)) => return again(part, failure_of(&fault), &fault.to_string()),
     };
     let messages: Vec<RetrieveMessage> = messages.into_iter().chain(later).collect();
+    let members = members(cx, &part).await?;
+    let lacking = lacking(cx, &members, &got).await?;
+    if !lacking.is_empty() && !part.asked_again {
+        return Ok(unchanged(part));
+    }
+    let reasons = Reasons::read(&messages, &described);
     stage_culprits(cx, &part).await?;
-    stage_missing(cx, &part, &described, &messages, &got).await?;
+    stage_missing(cx, &members, &reasons, &got).await?;
+    stage_lacking(cx, &members, &reasons, &got, &lacking).await?;
     cx.staging.flush().await?;
     Ok(Outcome::Done {
         effects: vec![],
@@ -147,60 +153,6 @@ async fn in_parts(cx: &StepCx<'_, SyncContext>, part: &BatchPart) -> Result<InPa
         batch: part.batch,
         parts: part.parts.cast_signed(),
     })
-}
-
-/// Asked for and not delivered, with Salesforce's reason where it gives one.
-async fn stage_missing(
-    cx: &mut StepCx<'_, SyncContext>,
-    part: &BatchPart,
-    described: &Described,
-    messages: &[RetrieveMessage],
-    got: &HashSet<ComponentKey>,
-) -> Result<(), Trouble> {
-    let told: Vec<_> = messages
-        .iter()
-        .filter_map(|message| read_message(&message.problem, message.file_name.as_deref(), described))
-        .collect();
-    let members = members(cx, part).await?;
-    for member in members
-        .iter()
-        .filter(|member| member.role == Role::Asked && !got.contains(&member.key))
-    {
-        let reason = told
-            .iter()
-            .find(|told| means(told.type_name.as_deref(), told.name.as_deref(), member));
-        let (reason, detail) = reason.map_or_else(
-            || {
-                (
-                    LeftOutReason::NotDelivered,
-                    "asked for, not delivered, and no word about it".to_owned(),
-                )
-            },
-            |told| (told.reason, told.detail.clone()),
-        );
-        // the fixed list names sets that this org may not have
-        let never_held = member.key.type_name == "StandardValueSet"
-            && !cx.context.store.dictionary().holds(cx.org, &member.key).await?;
-        if !never_held {
-            cx.staging
-                .left_out(&left_out(&member.key, reason, &detail))
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether Salesforce's words mean this member; case and escapes do not count, and a folder goes by its content's type.
-fn means(type_name: Option<&str>, name: Option<&str>, member: &Member) -> bool {
-    let same = |a: &str, b: &str| fold::fold(&fold::decode(a)) == fold::fold(&fold::decode(b));
-    let of_type = type_name.is_none_or(|type_name| {
-        same(type_name, &member.key.type_name)
-            || same(
-                type_name,
-                nightshift_metadata::request_type(&member.key.type_name),
-            )
-    });
-    of_type && name.is_some_and(|name| same(name, &member.key.name))
 }
 
 /// The network or the text was at fault while the zip came.

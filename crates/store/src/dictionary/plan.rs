@@ -1,5 +1,7 @@
 //! What planning and the steps read: tonight's listing beside the last one, planned batches, what is still missing.
 
+use std::collections::HashSet;
+
 use domain::{ComponentKey, ListedEntry, OrgId, SyncId};
 use nightshift_domain as domain;
 use sqlx::{Row, postgres::PgRow};
@@ -220,6 +222,33 @@ impl Dictionary<'_> {
                 })
             })
             .collect()
+    }
+
+    /// Those of the components that are gaps.
+    pub async fn gaps_among(
+        self,
+        org: OrgId,
+        keys: impl Iterator<Item = &ComponentKey>,
+    ) -> Result<HashSet<ComponentKey>, StoreError> {
+        let (types, names): (Vec<&str>, Vec<&str>) = keys
+            .map(|key| (key.type_name.as_str(), key.name.as_str()))
+            .unzip();
+        let rows = sqlx::query(
+            "-- dictionary.gaps_among
+            SELECT gap.type, gap.name FROM gap JOIN unnest($2::text[], $3::text[]) AS asked (type, name) USING (type, name)
+             WHERE gap.org_id = $1",
+        )
+        .bind(org.uuid())
+        .bind(types)
+        .bind(names)
+        .fetch_all(&self.store.pool)
+        .await
+        .map_err(at("dictionary.gaps_among"))?;
+        let key = |row: &PgRow| ComponentKey {
+            type_name: row.get("type"),
+            name: row.get("name"),
+        };
+        Ok(rows.iter().map(key).collect())
     }
 
     /// Whether the current revision has a component.

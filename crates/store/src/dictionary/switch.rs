@@ -230,8 +230,8 @@ pub(super) const STATEMENTS: [(&str, &str); 12] = [
         INSERT INTO gap (org_id, type, name, reason, detail, since)
         SELECT DISTINCT ON (type, name) $1, type, name, reason, detail, nightshift_now() FROM staged_left_out n
          WHERE org_id = $1 AND sync_id = $2 AND kind = 'gap' AND $3::bigint IS NOT NULL
-           AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2 AND g.type = n.type
-                            AND g.name = n.name)
+           AND (reason = 'not_whole' OR NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1
+                            AND g.sync_id = $2 AND g.type = n.type AND g.name = n.name))
          ORDER BY type, name, job_id DESC, ordinal DESC
         ON CONFLICT (org_id, type, name) DO UPDATE SET reason = excluded.reason, detail = excluded.detail
          WHERE gap.reason <> excluded.reason OR gap.detail <> excluded.detail",
@@ -242,8 +242,8 @@ pub(super) const STATEMENTS: [(&str, &str); 12] = [
         INSERT INTO sync_left_out (org_id, sync_id, type, name, reason, kind, detail)
         SELECT DISTINCT ON (type, name, reason) $1, $2, type, name, reason, kind, detail FROM staged_left_out n
          WHERE org_id = $1 AND sync_id = $2 AND $3::bigint IS NOT NULL
-           AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2 AND g.type = n.type
-                            AND g.name = n.name)
+           AND (reason = 'not_whole' OR NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1
+                            AND g.sync_id = $2 AND g.type = n.type AND g.name = n.name))
          ORDER BY type, name, reason, ordinal DESC
         ON CONFLICT DO NOTHING",
     ),
@@ -374,8 +374,8 @@ impl Dictionary<'_> {
             "-- dictionary.gaps
             SELECT count(*) FROM (SELECT DISTINCT type, name FROM staged_left_out n
              WHERE org_id = $1 AND sync_id = $2 AND kind = 'gap'
-               AND NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1 AND g.sync_id = $2
-                                AND g.type = n.type AND g.name = n.name)) gaps",
+               AND (reason = 'not_whole' OR NOT EXISTS (SELECT FROM staged_component g WHERE g.org_id = $1
+                                AND g.sync_id = $2 AND g.type = n.type AND g.name = n.name))) gaps",
         )
         .bind(org.uuid())
         .bind(sync.uuid())

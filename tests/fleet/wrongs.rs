@@ -58,7 +58,11 @@ async fn each_damaged_answer_is_a_named_failure_and_the_other_org_is_unharmed() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_once_heals_within_the_sync() {
-    let fleet = Fleet::running(&[("SYNC__POLL_DEADLINE_SECONDS", "2")]).await;
+    let fleet = Fleet::running(&[
+        ("SYNC__POLL_DEADLINE_SECONDS", "2"),
+        ("SYNC__POLL_UNKNOWN_SECONDS", "1"),
+    ])
+    .await;
     let faults = [
         FaultKind::Html503,
         FaultKind::ServerUnavailable,
@@ -68,6 +72,7 @@ async fn what_breaks_once_heals_within_the_sync() {
         FaultKind::Base64BrokenOff,
         FaultKind::ResetInMidTransfer,
         FaultKind::InvalidCrossReference,
+        FaultKind::RetrieveLost,
     ];
     for (n, kind) in faults.into_iter().enumerate() {
         let name = format!("org-{n}");

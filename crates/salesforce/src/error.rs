@@ -245,6 +245,13 @@ impl SalesforceError {
             )
     }
 
+    /// Whether a poll was told that there is no retrieve of that id.
+    pub fn knows_no_such_retrieve(&self) -> bool {
+        let unknown = ["INVALID_CROSS_REFERENCE_KEY", "INVALID_ID_FIELD"];
+        self.refusal()
+            .is_some_and(|no| no.call == CallKind::Poll && unknown.contains(&no.code.as_str()))
+    }
+
     /// What a step answers for this error: code, verdict, one sentence, and the facts for support.
     pub fn step_error(&self) -> StepError {
         let ruling = self.ruling();

@@ -28,13 +28,13 @@ pub struct BatchPart {
     pub from: u32,
     /// See `from`.
     pub to: u32,
-    /// How often its zip was broken or lost.
+    /// How often its retrieve was lost, or its zip lost or broken.
     #[serde(default)]
     pub broken: u32,
     /// How often it was halved because Salesforce was late.
     #[serde(default)]
     pub late: u32,
-    /// Salesforce failed on it once without saying why; asked again unchanged.
+    /// Salesforce failed on it once without saying why, or left a companion out; asked again unchanged.
     #[serde(default)]
     pub asked_again: bool,
     /// In how many batches its asked members are asked for, each beside other companions; their files are merged.
@@ -98,6 +98,9 @@ pub struct PollJob {
     /// When it was last seen in Salesforce's queue.
     #[serde(default)]
     pub pending_at: Option<Timestamp>,
+    /// Since when Salesforce has known no retrieve of this id.
+    #[serde(default)]
+    pub unknown_since: Option<Timestamp>,
 }
 
 /// `ingest`.

@@ -1,7 +1,8 @@
 //! `poll`: asks once how far a retrieve is; never waits.
 //!
 //! *Pending* late is Salesforce's queue: wait. *InProgress* late may be the size: halve once, if other batches came
-//! through. *Failed* says why: halve, leave the culprit out, or ask once more. An error of the poll itself ends nothing.
+//! through. *Failed* says why: halve, leave the culprit out, or ask once more. An error of the poll itself ends nothing,
+//! but an id that stays unknown is a retrieve lost: it is asked for anew.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use nightshift_salesforce::{AsyncId, CallCounter, RetrieveFailure, RetrieveStatu
 
 use crate::{
     context::{SyncContext, sync_of},
-    ingest::Ingest,
+    ingest::{Ingest, again},
     payload::{BatchPart, Culprit, IngestJob, PollJob},
     plan::polls::next_poll,
     polite::Polite,
@@ -60,12 +61,13 @@ impl Step<SyncContext> for Poll {
             Ok(RetrieveStatus::Pending) => {
                 let job = PollJob {
                     pending_at: Some(cx.now),
+                    unknown_since: None,
                     ..job
                 };
-                let payload = serde_json::to_value(&job).ok();
-                Ok(wait(cx, WaitReason::SalesforcePending, payload))
+                Ok(wait(cx, WaitReason::SalesforcePending, Some(&job)))
             }
             Ok(RetrieveStatus::InProgress) => Ok(in_progress(cx, job).await?),
+            Err(Trouble::Salesforce(error)) if error.knows_no_such_retrieve() => unknown(cx, job, &error),
             Err(Trouble::Salesforce(error)) => not_answered(cx, &error),
             Err(Trouble::Spent { why, words }) => Ok(unfinished(cx, &job.part, why, &words).await?),
             Err(error) => Err(error.into()),
@@ -102,6 +104,29 @@ fn not_answered(cx: &mut StepCx<'_, SyncContext>, error: &SalesforceError) -> Re
     Ok(wait(cx, WaitReason::SalesforceInProgress, None))
 }
 
+/// Salesforce knows no retrieve of this id: not yet, for a moment, or no more.
+fn unknown(
+    cx: &mut StepCx<'_, SyncContext>,
+    job: PollJob,
+    error: &SalesforceError,
+) -> Result<Outcome, StepError> {
+    let since = job.unknown_since.unwrap_or(cx.now);
+    if Duration::try_from(cx.now.duration_since(since)).unwrap_or_default()
+        >= cx.context.settings.poll_unknown()
+    {
+        return Ok(again(
+            job.part,
+            FailureCode::SalesforceUnexpected,
+            &error.to_string(),
+        )?);
+    }
+    let job = PollJob {
+        unknown_since: Some(since),
+        ..job
+    };
+    Ok(wait(cx, WaitReason::SalesforceInProgress, Some(&job)))
+}
+
 /// Whether an error of the question is more than a question lost: a wait with a reason and a time of its own, or a
 /// connection that a person must mend before anything can be asked. To halve or to leave out is an answer to a retrieve
 /// that failed, never to a poll that did; and what is our own fault or nobody's may be over at the next look.
@@ -117,29 +142,28 @@ fn is_for_the_machinery(error: &SalesforceError) -> bool {
     }
 }
 
-fn wait(cx: &mut StepCx<'_, SyncContext>, why: WaitReason, payload: Option<serde_json::Value>) -> Outcome {
+/// Until the next look; `learnt` is what this one taught.
+fn wait(cx: &mut StepCx<'_, SyncContext>, why: WaitReason, learnt: Option<&PollJob>) -> Outcome {
     let delay = next_poll(&cx.context.settings, cx.waits + 1, &mut cx.rng);
     Outcome::Wait {
         until: cx.now.checked_add(delay).unwrap_or(cx.now),
         why,
-        payload,
+        payload: learnt.and_then(|job| serde_json::to_value(job).ok()),
     }
 }
 
 async fn in_progress(cx: &mut StepCx<'_, SyncContext>, job: PollJob) -> Result<Outcome, Trouble> {
-    let Some(since) = job.in_progress_since else {
-        let job = PollJob {
-            in_progress_since: Some(cx.now),
-            ..job
-        };
-        let payload = serde_json::to_value(&job).ok();
-        return Ok(wait(cx, WaitReason::SalesforceInProgress, payload));
-    };
+    let since = job.in_progress_since.unwrap_or(cx.now);
     let deadline = since
         .checked_add(cx.context.settings.poll_deadline())
         .unwrap_or(since);
     if cx.now < deadline {
-        return Ok(wait(cx, WaitReason::SalesforceInProgress, None));
+        let job = PollJob {
+            in_progress_since: Some(since),
+            unknown_since: None,
+            ..job
+        };
+        return Ok(wait(cx, WaitReason::SalesforceInProgress, Some(&job)));
     }
     let size_may_be_the_cause = cx
         .context
@@ -198,7 +222,7 @@ pub(crate) async fn after_failure(
 }
 
 /// Once more as it is: what stumbled by chance comes through.
-fn unchanged(part: BatchPart) -> Outcome {
+pub(crate) fn unchanged(part: BatchPart) -> Outcome {
     Outcome::Again {
         from: retrieve_job(BatchPart {
             asked_again: true,

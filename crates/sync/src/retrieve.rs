@@ -54,6 +54,7 @@ impl Step<SyncContext> for Retrieve {
                     async_id: id.as_str().to_owned(),
                     asked_at: cx.now,
                     in_progress_since: None,
+                    unknown_since: None,
                     pending_at: None,
                 };
                 let queue = context.store.instances().pending(org).await;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct SyncSettings {
     /// After how many seconds of `InProgress` a retrieve counts as late.
     pub poll_deadline_seconds: u64,
+    /// After how many seconds in which Salesforce knew no retrieve of its id a retrieve counts as lost and is asked for
+    /// anew: an id may be unknown for a minute after it was given, and for a moment when the retrieve leaves the queue.
+    pub poll_unknown_seconds: u64,
     /// How long a sync that was started by hand may wait in all, in seconds. One of a slot waits until the window ends.
     pub patience_seconds: u64,
     /// The first delay between two polls, in milliseconds; it grows to `poll_max_seconds`.
@@ -36,6 +39,7 @@ impl Default for SyncSettings {
     fn default() -> Self {
         Self {
             poll_deadline_seconds: 3_600,
+            poll_unknown_seconds: 120,
             patience_seconds: 600,
             poll_first_millis: 2_000,
             poll_max_seconds: 240,
@@ -54,5 +58,10 @@ impl SyncSettings {
     /// How long `InProgress` is not late.
     pub fn poll_deadline(&self) -> Duration {
         Duration::from_secs(self.poll_deadline_seconds)
+    }
+
+    /// How long an unknown id is not a lost retrieve.
+    pub fn poll_unknown(&self) -> Duration {
+        Duration::from_secs(self.poll_unknown_seconds)
     }
 }

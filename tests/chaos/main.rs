@@ -47,8 +47,8 @@ async fn whatever_happens_nothing_is_lost_doubled_or_stuck_and_every_failure_has
         tokio::time::sleep(events::pause(&mut rng)).await;
     }
     let broken = site.calm().await;
-    println!("{tally:?}; lost their grants: {broken:?}");
-    verdict::all_ends(&site.fleet, Duration::from_secs(300)).await;
+    println!("{tally:?}; {:?}; lost their grants: {broken:?}", site.met);
+    verdict::all_ends(&site.fleet).await;
     println!("syncs: {:?}", ended(&site).await);
     verdict::nothing_is_broken(&site.fleet.database).await;
     verdict::every_dictionary_is_its_org(&site).await;

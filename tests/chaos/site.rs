@@ -13,6 +13,8 @@ const SCHEDULERS: usize = 2;
 const WORKERS: usize = 3;
 /// Seconds.
 const LEASE: u64 = 3;
+/// Of a sync that was asked for: none waits for longer, whatever Salesforce says.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Of each org; the smallest that the simulator makes.
 const COMPONENTS: u64 = 100;
 /// Orgs that never change have the same contents, whatever happens.
@@ -38,6 +40,8 @@ impl Role {
 pub struct Site {
     pub fleet: Fleet,
     pub orgs: usize,
+    /// What Salesforce was told to do to whom.
+    pub met: Vec<String>,
     schedulers: Vec<usize>,
     workers: Vec<usize>,
     /// Processes ever started: each second one lives on a machine whose clock is wrong.
@@ -47,14 +51,15 @@ pub struct Site {
 impl Site {
     /// Connects the orgs; their slots lie within `night` from now.
     pub async fn with(orgs: usize, night: Duration) -> Self {
-        let lease = LEASE.to_string();
+        let (lease, patience) = (LEASE.to_string(), PATIENCE.as_secs().to_string());
         let settings = [
             ("JOBS__LEASE_SECONDS", lease.as_str()),
             // what this night does to the fleet must not count as a poisonous job
             ("JOBS__MAX_DEATHS", "20"),
             ("JOBS__MAX_ATTEMPTS", "8"),
             ("WORKER__DRAIN_SECONDS", "5"),
-            ("SYNC__PATIENCE_SECONDS", "300"),
+            ("SYNC__PATIENCE_SECONDS", patience.as_str()),
+            ("SYNC__POLL_UNKNOWN_SECONDS", "10"),
         ];
         let fleet = Fleet::new(&settings).await;
         let connecting = (0..orgs).map(|n| fleet.connect(OrgSpec::generated(&name(n), 1, COMPONENTS)));
@@ -65,6 +70,7 @@ impl Site {
         let mut site = Self {
             fleet,
             orgs,
+            met: Vec::new(),
             schedulers: Vec::new(),
             workers: Vec::new(),
             started: 0,
@@ -184,8 +190,16 @@ impl Site {
         for org in &broken {
             self.reauthenticate(org).await;
         }
+        self.nobody_waits_for_hours().await;
         self.start_all(&[]);
         broken
+    }
+
+    /// Who was told to come back when the day's requests are, or the maintenance is over, comes now: a slot's sync would
+    /// wait as long as its window is.
+    async fn nobody_waits_for_hours(&self) {
+        let come = "UPDATE job SET not_before = nightshift_now() WHERE not_before > nightshift_now() + interval '1 minute'";
+        self.fleet.database.run(come).await;
     }
 
     /// What an administrator does about a grant that Salesforce took away.

@@ -335,6 +335,29 @@ async fn a_settlement_marks_what_follows_where_no_limit_can_bind_and_nothing_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_that_meets_a_full_disk_takes_its_time_between_tries_and_is_written_once_there_is_room()
+{
+    const FULL: &str = "CREATE SEQUENCE tries;
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM nextval('tries'); RAISE 'no space left' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON timeline FOR EACH ROW EXECUTE FUNCTION full_disk()";
+    let toys = Toys::new().await;
+    toys.admit().await;
+    let claimed = toys.claim_next().await;
+    toys.database.run(FULL).await;
+    let room = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        toys.database.run("DROP TRIGGER full_disk ON timeline").await;
+    };
+    let next = toys::done(vec![job("next")]);
+    let (settled, ()) = tokio::join!(toys.store.jobs().settle(claimed.claim, next), room);
+    assert!(matches!(settled, Ok(Settled::Written(_))), "{settled:?}");
+    assert_eq!(toys.jobs().await.len(), 1);
+    let tries = toys.database.count("SELECT last_value FROM tries").await;
+    assert!(tries <= 4, "{tries} tries");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_waits_for_a_worker_is_announced_ever_more_rarely() {
     let toys = Toys::new().await;
     toys.admit().await;

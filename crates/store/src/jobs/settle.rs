@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use nightshift_domain::{Effect, SyncId};
+use sqlx::error::DatabaseError;
 
 use super::{
     AnnounceLimits, Claim, Due, Jobs, Settled, Settlement, Settling, effects, fail,
@@ -61,6 +62,7 @@ impl Jobs<'_> {
         settlement.settling.draw_ids();
         let mut tries = 0;
         let mut breaths = BREATHS.into_iter();
+        let mut answer_lost = false;
         loop {
             match self.settle_once(&claim, &settlement, few).await {
                 Err(StoreError::Busy { .. }) if tries < TRIES => tries += 1,
@@ -70,9 +72,15 @@ impl Jobs<'_> {
                     None => return Err(error),
                 },
                 Err(StoreError::UnknownCommit { .. }) => {
+                    answer_lost = true;
                     if let Some(settled) = self.resolve(&claim, &settlement).await? {
                         return Ok(settled);
                     }
+                }
+                // a statement that was still on its way when the row was looked at has come first
+                Err(StoreError::LeaseLost) if answer_lost => {
+                    let settled = self.resolve(&claim, &settlement).await?;
+                    return settled.ok_or(StoreError::LeaseLost);
                 }
                 other => return other,
             }
@@ -138,7 +146,9 @@ impl Jobs<'_> {
             Ok(taken) => Ok(Some(Settled::Written(taken.due))),
             Err(StoreError::LeaseLost) => Ok(None),
             // no COMMIT follows it: it may be done
-            Err(StoreError::Unavailable { statement, .. }) => Err(StoreError::UnknownCommit { statement }),
+            Err(StoreError::Unavailable { statement, source }) if !is_no(&source) => {
+                Err(StoreError::UnknownCommit { statement })
+            }
             Err(error) => Err(error),
         }
     }
@@ -197,6 +207,13 @@ fn writes_org(claim: &Claim, settling: &Settling) -> bool {
         | Settling::Retry { .. }
         | Settling::Release => false,
     }
+}
+
+/// Whether the server says that it has no room (class 53): then it has done nothing. Other words may come as it goes down,
+/// behind what it did.
+fn is_no(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("53"))
 }
 
 /// Whether nothing is changed besides, and it does not matter what others have settled meanwhile: then no statement need

@@ -207,9 +207,15 @@ impl Site {
         let token = self.fleet.folder.path().join(format!("{org}.token"));
         std::fs::write(&token, self.fleet.simulator.reauthorize(org).unwrap()).unwrap();
         let file = token.display().to_string();
-        let again = ["org", "reauthenticate", org, "--refresh-token-file", &file];
-        let done = self.fleet.run(&again).await;
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let again = [
+            "org",
+            "reauthenticate",
+            org,
+            "--refresh-token-file",
+            &file,
+            "--json",
+        ];
+        assert_eq!(self.fleet.json(&again).await["name"], org);
     }
 }
 

@@ -145,6 +145,8 @@ pub struct OrgReauthenticateArgs {
     pub client_secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub grant: GrantArgs,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// `org schedule`.

@@ -110,10 +110,7 @@ pub async fn login(store: &Store, settings: &Settings, args: OrgLoginArgs) -> Re
     };
     let client_secret = new_secret;
     reauthenticate(store, &salesforce, &org, Renewal { grant, client_secret }).await?;
-    tell_of_renewal(&org);
-    if args.json.json {
-        output::json(&summary(&org));
-    }
+    tell_of_renewal(&org, args.json);
     Ok(())
 }
 
@@ -177,15 +174,18 @@ pub async fn renew(
         client_secret: optional(args.client_secret_file.as_deref())?,
     };
     reauthenticate(store, &wiring::salesforce(settings)?, &org, renewal).await?;
-    tell_of_renewal(&org);
+    tell_of_renewal(&org, args.json);
     Ok(())
 }
 
-fn tell_of_renewal(org: &OrgRow) {
+fn tell_of_renewal(org: &OrgRow, json: Json) {
     let name = &org.name;
     eprintln!("org {name} is connected again; nightshift sync {name} starts a sync now");
     if org.paused {
         eprintln!("it is paused: nightshift org resume {name} lets its nights begin again");
+    }
+    if json.json {
+        output::json(&summary(org));
     }
 }
 

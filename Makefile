@@ -14,7 +14,8 @@ demo: ## A night of 12 simulated orgs, from nothing: builds, starts a private Po
 
 test: lint ## Format, clippy, every test of the workspace (and the audit of dependencies, in the test `house`) on private servers; installs them where missing
 	@tests/deps/install postgresql rabbitmq pika faketime schema
-	tests/deps/with test cargo test --workspace --locked --no-fail-fast
+	@# one test more at a time than there are cores: most of the long ones wait for servers and leases
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(nproc) + 1))} tests/deps/with test cargo test --workspace --locked --no-fail-fast
 
 lint: ## Format and clippy, warnings are errors
 	cargo fmt --all --check

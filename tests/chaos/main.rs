@@ -55,8 +55,11 @@ async fn whatever_happens_nothing_is_lost_doubled_or_stuck_and_every_failure_has
     verdict::nothing_is_broken(&site.fleet.database).await;
 }
 
-/// How many syncs ended how.
+/// How many syncs ended how; of failures that point at ourselves, with their words.
 async fn ended(site: &Site) -> Vec<String> {
-    let ends = "SELECT concat_ws(' ', count(*), state, failure_code) FROM sync GROUP BY state, failure_code ORDER BY count(*) DESC";
+    let ends = "SELECT concat_ws(' ', count(*), state, failure_code, words)
+          FROM (SELECT state, failure_code, CASE failure_code WHEN 'internal' THEN failure_message END AS words
+                  FROM sync) ends
+         GROUP BY state, failure_code, words ORDER BY count(*) DESC";
     site.fleet.database.texts(ends).await
 }

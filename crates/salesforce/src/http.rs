@@ -301,10 +301,11 @@ impl Incoming {
             self.body.peeked = self.body.next().await?;
         }
         let head = self.body.peeked.as_deref().unwrap_or_default();
-        let head = String::from_utf8_lossy(&head[..head.len().min(2000)]);
-        if !self.content_type.starts_with("text/html") && !is_page(&head) {
+        let head = &head[..head.len().min(2000)];
+        if !self.content_type.starts_with("text/html") && !is_page(head) {
             return Ok(());
         }
+        let head = String::from_utf8_lossy(head);
         Err(SalesforceError::Page {
             call: self.call,
             status: self.status,
@@ -329,11 +330,14 @@ impl Incoming {
     }
 }
 
-fn is_page(head: &str) -> bool {
-    let head = head.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+fn is_page(head: &[u8]) -> bool {
+    // spaces and the mark of UTF-8
+    let before = |byte: &u8| b" \t\r\n\xef\xbb\xbf".contains(byte);
+    let begins_at = head.iter().position(|byte| !before(byte)).unwrap_or(head.len());
     let begins = |tag: &str| {
-        head.get(..tag.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(tag))
+        head[begins_at..]
+            .get(..tag.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
     };
     ["<!doctype html", "<html", "<head", "<h1"]
         .into_iter()

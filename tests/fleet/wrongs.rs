@@ -1,5 +1,7 @@
 //! Bad input and absent servers: each a clear word and a code, and the other orgs unharmed.
 
+use std::time::Duration;
+
 use nightshift_simulator::{Call, Fault, FaultKind, OrgSpec};
 
 use crate::harness::{Fleet, small_org};
@@ -103,6 +105,31 @@ async fn an_unknown_exception_is_asked_once_more_before_anything_is_halved() {
     assert_eq!(stumbles["state"], "succeeded", "{stumbles}");
     let retrieves = |sync: &serde_json::Value| sync["api_calls"]["retrieve"].as_u64().unwrap();
     assert_eq!(retrieves(&stumbles), retrieves(&quiet) + 1, "{stumbles}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_room_is_waited_for_and_costs_no_attempt() {
+    const FULL: &str = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'no space left on device' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON staged_component FOR EACH ROW EXECUTE FUNCTION full_disk()";
+    const WAITED: &str = "SELECT count(*) FROM timeline WHERE event = 'waits' AND detail = 'database'";
+    let fleet = Fleet::running(&[("JOBS__MAX_ATTEMPTS", "1")]).await;
+    fleet
+        .connect(OrgSpec::from_folder("small", small_org().join("night-1"), None))
+        .await;
+    fleet.database.run(FULL).await;
+    let room = async {
+        while fleet.database.count(WAITED).await < 8 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        fleet
+            .database
+            .run("DROP TRIGGER full_disk ON staged_component")
+            .await;
+    };
+    let (sync, ()) = tokio::join!(fleet.sync("small"), room);
+    assert_eq!(sync["state"], "succeeded", "{sync}");
+    assert_eq!(sync["components"], 114);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,6 +108,8 @@ pub enum FailureCode {
     Poison,
     /// The night ended before the sync.
     WindowEnded,
+    /// Our own database did not answer, or had no room, for as long as the sync could wait.
+    DatabaseUnavailable,
     /// More deletions than a night should bring.
     DeletionsHeld,
     /// The slot was missed.
@@ -120,7 +122,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the catalogue.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::TokenRevoked,
         Self::TokenAnswerLost,
         Self::OrgDisconnected,
@@ -168,6 +170,7 @@ impl FailureCode {
         Self::HttpHeadersTooLarge,
         Self::Poison,
         Self::WindowEnded,
+        Self::DatabaseUnavailable,
         Self::DeletionsHeld,
         Self::NightMissed,
         Self::EndedByHand,
@@ -224,6 +227,7 @@ impl FailureCode {
             Self::HttpHeadersTooLarge => "http_headers_too_large",
             Self::Poison => "poison",
             Self::WindowEnded => "window_ended",
+            Self::DatabaseUnavailable => "database_unavailable",
             Self::DeletionsHeld => "deletions_held",
             Self::NightMissed => "night_missed",
             Self::EndedByHand => "ended_by_hand",

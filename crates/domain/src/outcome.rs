@@ -79,6 +79,8 @@ pub enum WaitReason {
     DailyAllowance,
     /// The job has died before, and another such one runs in the same process.
     RunsAlone,
+    /// Our own database does not answer, or has no room.
+    Database,
 }
 
 impl WaitReason {
@@ -95,6 +97,7 @@ impl WaitReason {
             Self::RetryBudget => "retry_budget",
             Self::DailyAllowance => "daily_allowance",
             Self::RunsAlone => "runs_alone",
+            Self::Database => "database",
         }
     }
 
@@ -109,6 +112,7 @@ impl WaitReason {
             Self::LoginHours => FailureCode::LoginHours,
             Self::DailyAllowance => FailureCode::ApiAllowance,
             Self::RunsAlone => FailureCode::WindowEnded,
+            Self::Database => FailureCode::DatabaseUnavailable,
         }
     }
 }

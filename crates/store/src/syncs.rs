@@ -134,6 +134,7 @@ impl Syncs<'_> {
             WaitReason::RetryBudget,
             WaitReason::DailyAllowance,
             WaitReason::RunsAlone,
+            WaitReason::Database,
         ]
         .map(WaitReason::as_str);
         let row = sqlx::query(

@@ -29,7 +29,7 @@ use crate::{
     polite::Polite,
     poll::{after_failure, async_id, unchanged},
     retrieve::{members, retrieve_job, version},
-    trouble::Trouble,
+    trouble::{DATABASE_AGAIN, Trouble},
     unfinished::{stage_culprits, unfinished},
 };
 
@@ -46,6 +46,11 @@ impl Step<SyncContext> for Ingest {
     const LIMIT: Duration = Duration::from_secs(1_800);
 
     async fn run(&self, cx: &mut StepCx<'_, SyncContext>, job: IngestJob) -> Result<Outcome, StepError> {
+        if job.zip_lost {
+            return Ok(Outcome::Again {
+                from: retrieve_job(job.part),
+            });
+        }
         let id = async_id(&job.async_id)?;
         let version = version(&job.part)?;
         let (context, org) = (cx.context, cx.org);
@@ -59,7 +64,10 @@ impl Step<SyncContext> for Ingest {
             other => other?,
         };
         match answer {
-            ZipAnswer::Zip(download) => Ok(ingest(cx, job.part, download).await?),
+            ZipAnswer::Zip(download) => match ingest(cx, job.part.clone(), download).await {
+                Err(Trouble::Store(error)) if error.is_transient() => Ok(not_taken(cx, job)),
+                ended => Ok(ended?),
+            },
             ZipAnswer::Gone => Ok(again(
                 job.part,
                 FailureCode::ArchiveTruncated,
@@ -81,6 +89,25 @@ impl Step<SyncContext> for Ingest {
     /// The zip went with the worker: the part is retrieved anew.
     fn after_death(&self, job: &IngestJob) -> AfterDeath {
         AfterDeath::GoBack(retrieve_job(job.part.clone()))
+    }
+}
+
+/// Our database could not take the zip, which comes once: Salesforce is asked for another one when that may have passed,
+/// ever later.
+fn not_taken(cx: &StepCx<'_, SyncContext>, job: IngestJob) -> Outcome {
+    let longer = 1 << job.part.lost_here.min(6);
+    let job = IngestJob {
+        zip_lost: true,
+        part: BatchPart {
+            lost_here: job.part.lost_here + 1,
+            ..job.part
+        },
+        ..job
+    };
+    Outcome::Wait {
+        until: cx.now.checked_add(DATABASE_AGAIN * longer).unwrap_or(cx.now),
+        why: WaitReason::Database,
+        payload: serde_json::to_value(&job).ok(),
     }
 }
 

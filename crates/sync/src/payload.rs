@@ -31,6 +31,9 @@ pub struct BatchPart {
     /// How often its retrieve was lost, or its zip lost or broken.
     #[serde(default)]
     pub broken: u32,
+    /// How often its zip came and our database could not take it.
+    #[serde(default)]
+    pub lost_here: u32,
     /// How often it was halved because Salesforce was late.
     #[serde(default)]
     pub late: u32,
@@ -110,6 +113,9 @@ pub struct IngestJob {
     pub part: BatchPart,
     /// Salesforce's id of the retrieve that is ready.
     pub async_id: String,
+    /// Its zip came, and our database could not take it: only a new retrieve helps.
+    #[serde(default)]
+    pub zip_lost: bool,
 }
 
 /// `merge`.
@@ -172,6 +178,7 @@ mod tests {
             from: 0,
             to: 7,
             broken: 0,
+            lost_here: 0,
             late: 0,
             asked_again: false,
             parts: 1,

@@ -53,6 +53,7 @@ impl Step<SyncContext> for Poll {
                 let ingest = IngestJob {
                     part: job.part,
                     async_id: job.async_id,
+                    zip_lost: false,
                 };
                 let next = <Ingest as Step<SyncContext>>::job(&ingest).in_lane(Lane::Holds);
                 Ok(Outcome::done(vec![], vec![next]))

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use domain::{FailureCode, StepError, Verdict, allowance::OutOfCalls};
+use domain::{FailureCode, StepError, Verdict, WaitReason, allowance::OutOfCalls};
 use nightshift_domain as domain;
 use nightshift_salesforce::{Blame, CallKind, SalesforceError};
 use nightshift_store::StoreError;
 
 use crate::ingest::StageError;
+
+/// Before a database that could not be used is tried again.
+pub(crate) const DATABASE_AGAIN: Duration = Duration::from_secs(2);
 
 /// An error of a step.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +101,24 @@ impl From<StageError> for Trouble {
     }
 }
 
+/// A database that is away or has no room costs no attempt: it comes back, and nothing of the step is wrong.
+fn ruled(error: &StoreError) -> (FailureCode, Verdict) {
+    let after = DATABASE_AGAIN;
+    match error {
+        _ if error.is_transient() => (
+            FailureCode::DatabaseUnavailable,
+            Verdict::Wait {
+                why: WaitReason::Database,
+                after,
+            },
+        ),
+        StoreError::Refused { .. } | StoreError::Decode { .. } | StoreError::Keyring(_) => {
+            (FailureCode::Internal, Verdict::Permanent)
+        }
+        _ => (FailureCode::Internal, Verdict::Retry { after: Some(after) }),
+    }
+}
+
 impl From<Trouble> for StepError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
@@ -110,17 +131,10 @@ impl From<Trouble> for StepError {
                 evidence: [].into(),
             },
             Trouble::Store(error) => {
-                let verdict = match &error {
-                    StoreError::Refused { .. } | StoreError::Decode { .. } | StoreError::Keyring(_) => {
-                        Verdict::Permanent
-                    }
-                    _ => Verdict::Retry {
-                        after: Some(Duration::from_secs(1)),
-                    },
-                };
                 tracing::warn!(error = error.detail(), "a step could not use the database");
+                let (code, verdict) = ruled(&error);
                 StepError {
-                    code: FailureCode::Internal,
+                    code,
                     verdict,
                     message: error.to_string(),
                     evidence: [].into(),

@@ -272,6 +272,7 @@ impl<'a> Planner<'a> {
             from: 0,
             to: asked.len() as u32,
             broken: 0,
+            lost_here: 0,
             late: 0,
             asked_again: false,
             parts,

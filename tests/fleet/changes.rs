@@ -263,7 +263,7 @@ fn left_out(sync: &serde_json::Value) -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_profile_that_came_without_a_class_is_not_taken_for_whole() {
+async fn a_profile_that_came_without_a_tab_is_not_taken_for_whole() {
     let fleet = Fleet::running(&[]).await;
     for org in ["quiet", "lacks"] {
         fleet
@@ -272,10 +272,10 @@ async fn a_profile_that_came_without_a_class_is_not_taken_for_whole() {
         assert_eq!(fleet.sync(org).await["state"], "succeeded");
     }
     let whole = contents(&fleet.export("quiet").await);
-    let class = |times| {
+    let tab = |times| {
         Fault::new(FaultKind::LeftOut)
-            .of_type("ApexClass")
-            .named("ALLO_Allocations_TDTM")
+            .of_type("CustomTab")
+            .named("Address__c")
             .saying("", "Entity of type '{type}' named '{name}' cannot be found")
             .times(times)
     };
@@ -287,7 +287,7 @@ async fn a_profile_that_came_without_a_class_is_not_taken_for_whole() {
         serde_json::from_slice::<serde_json::Value>(&said.stdout).unwrap()
     };
     let before = full().await;
-    fleet.simulator.fault("lacks", class(2)).unwrap();
+    fleet.simulator.fault("lacks", tab(2)).unwrap();
     let healed = full().await;
     let retrieves = |sync: &serde_json::Value| sync["api_calls"]["retrieve"].as_u64().unwrap();
     assert_eq!(retrieves(&healed), retrieves(&before) + 1, "{healed}");
@@ -295,16 +295,23 @@ async fn a_profile_that_came_without_a_class_is_not_taken_for_whole() {
     assert_eq!(contents(&fleet.export("lacks").await), whole);
 
     // for a whole sync: a gap, and nothing that is silently poorer
-    fleet.simulator.fault("lacks", class(99)).unwrap();
+    fleet.simulator.fault("lacks", tab(99)).unwrap();
     let poorer = full().await;
     assert_eq!(poorer["state"], "succeeded_with_gaps", "{poorer}");
     let gaps = left_out(&poorer);
     assert!(gaps.contains(&entry("Profile", "not_whole")), "{gaps:?}");
-    assert!(gaps.contains(&entry("ApexClass", "cannot_be_found")), "{gaps:?}");
+    assert!(gaps.contains(&entry("CustomTab", "cannot_be_found")), "{gaps:?}");
 
-    // a class that does not come for longer is a gap alone
+    // a tab that does not come for longer is a gap alone
     let used_to = fleet.sync("lacks").await;
     let gaps = left_out(&used_to);
     assert!(!gaps.contains(&entry("Profile", "not_whole")), "{gaps:?}");
-    assert!(gaps.contains(&entry("ApexClass", "cannot_be_found")), "{gaps:?}");
+    assert!(gaps.contains(&entry("CustomTab", "cannot_be_found")), "{gaps:?}");
+    assert_ne!(contents(&fleet.export("lacks").await), whole);
+
+    // it comes again: what may be poorer for it is asked for in the night after
+    fleet.simulator.clear_faults("lacks", None).unwrap();
+    assert_eq!(fleet.sync("lacks").await["state"], "succeeded");
+    assert_eq!(fleet.sync("lacks").await["state"], "succeeded");
+    assert_eq!(contents(&fleet.export("lacks").await), whole);
 }

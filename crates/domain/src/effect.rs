@@ -74,11 +74,13 @@ impl TypeHealth {
     }
 }
 
-/// The figures with which a revision is switched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// With what a revision is switched.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Switch {
     /// Any gap makes the sync end `succeeded_with_gaps`.
     pub gaps: i64,
+    /// Which type says something about which other one, as far as it comes beside it.
+    pub says_about: Vec<(&'static str, &'static str)>,
 }
 
 /// Why a person must say yes.

@@ -5,6 +5,7 @@
 //! history and the difference of any two nights are plain queries.
 
 mod blobs;
+mod doubt;
 mod parts;
 mod plan;
 #[cfg(test)]

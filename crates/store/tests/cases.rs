@@ -24,7 +24,7 @@ fn fails_with(code: FailureCode) -> Settlement {
 fn succeeds() -> Settlement {
     let mut settlement = done(vec![]);
     if let Settling::Done { effects, .. } = &mut settlement.settling {
-        effects.push(Effect::Switch(Switch { gaps: 0 }));
+        effects.push(Effect::Switch(Switch::default()));
     }
     settlement
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::{Class, Effect, Kind, NewJob, Outcome, StepError, Switch};
 use nightshift_domain as domain;
 use nightshift_jobs::{Step, StepCx};
+use nightshift_metadata::registry;
 
 use crate::{
     context::{SyncContext, sync_of},
@@ -65,5 +66,17 @@ async fn finish(cx: &StepCx<'_, SyncContext>, job: &FinishJob) -> Result<Outcome
         }
     }
     let gaps = dictionary.gaps(cx.org, sync).await?;
-    Ok(Outcome::done(vec![Effect::Switch(Switch { gaps })], vec![]))
+    let switch = Switch {
+        gaps,
+        says_about: says_about(),
+    };
+    Ok(Outcome::done(vec![Effect::Switch(switch)], vec![]))
+}
+
+/// Each type that is asked for beside others, with these.
+fn says_about() -> Vec<(&'static str, &'static str)> {
+    let types = registry().types().iter();
+    types
+        .flat_map(|info| info.companions.iter().map(|companion| (info.name, *companion)))
+        .collect()
 }

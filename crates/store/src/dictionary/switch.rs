@@ -7,7 +7,10 @@ use domain::{Deletions, OrgId, Revision, Switch, SyncId, effect::TypeCount};
 use nightshift_domain as domain;
 use sqlx::Row;
 
-use super::Dictionary;
+use super::{
+    Dictionary,
+    doubt::{doubt, doubted},
+};
 use crate::{
     error::{StoreError, at},
     session::Session,
@@ -264,7 +267,7 @@ pub(crate) async fn switch(
     c: &mut Session,
     org: OrgId,
     sync: SyncId,
-    _switch: &Switch,
+    switch: &Switch,
 ) -> Result<SwitchFigures, StoreError> {
     let revision: i64 = sqlx::query_scalar(
         "-- dictionary.next_revision
@@ -275,6 +278,7 @@ pub(crate) async fn switch(
     .await
     .map_err(at("dictionary.next_revision"))?;
     plan_for_sets(c).await?;
+    let doubted = doubted(c, org, sync, switch).await?;
     for (name, statement) in STATEMENTS {
         sqlx::query(statement)
             .persistent(false)
@@ -285,6 +289,7 @@ pub(crate) async fn switch(
             .await
             .map_err(at(name))?;
     }
+    doubt(c, org, &doubted).await?;
     figures(c, org, sync, revision).await
 }
 

@@ -3,7 +3,8 @@
 //! What was asked for beside others counts too. A profile says nothing about what is not in its retrieve, so without one
 //! of its companions it is not whole, though Salesforce calls the retrieve a success. Taken for whole it would stay as it
 //! is until somebody changes it, since its date does not tell. So the retrieve is asked for once more, and who is not
-//! whole then is a gap for a night. A companion that is a gap already is not missed: nobody knows whether it will come.
+//! whole then is a gap for a night. A companion that is a gap already is not missed: nobody knows whether it will come. When
+//! it does, the store doubts what may have come without it.
 
 use std::collections::HashSet;
 

@@ -63,7 +63,8 @@ const CAN_HOLD_SECRETS: [&str; 5] = [
     "SamlSsoConfig",
 ];
 
-/// Waits until no job, no sync and nothing staged is left; what is left after that is stuck.
+/// Waits until no job, no sync and nothing staged is left, and says yes to what is held for a person; what is left after that
+/// is stuck.
 pub async fn all_ends(fleet: &Fleet) {
     // whoever waited longest, and the work that was left then
     let within = PATIENCE + Duration::from_secs(120);
@@ -71,7 +72,12 @@ pub async fn all_ends(fleet: &Fleet) {
         "SELECT (SELECT count(*) FROM sync WHERE state IN ('queued', 'running')) + (SELECT count(*) FROM job)
                      + (SELECT count(*) FROM staging)";
     let deadline = Instant::now() + within;
+    let held = "SELECT DISTINCT name FROM sync JOIN org ON org.id = org_id WHERE state = 'held'";
     while fleet.database.count(left).await > 0 && Instant::now() < deadline {
+        for org in fleet.database.texts(held).await {
+            // a newer sync may have superseded it meanwhile
+            fleet.run(&["sync", "accept", &org]).await;
+        }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     let left = fleet.database.count(left).await;

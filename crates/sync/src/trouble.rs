@@ -17,7 +17,7 @@ pub(crate) const DATABASE_AGAIN: Duration = Duration::from_secs(2);
 pub(crate) enum Trouble {
     /// Salesforce, judged by its own table.
     #[error(transparent)]
-    Salesforce(#[from] SalesforceError),
+    Salesforce(SalesforceError),
     /// Our database. It is tried again; a lost lease is found out by the settlement.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,6 +101,20 @@ impl From<StageError> for Trouble {
     }
 }
 
+impl From<SalesforceError> for Trouble {
+    /// The client met our database where it looked for the org's token: that is the database's trouble.
+    fn from(error: SalesforceError) -> Self {
+        let SalesforceError::TokenStore(source) = error else {
+            return Self::Salesforce(error);
+        };
+        match source.downcast::<StoreError>() {
+            Ok(store) if store.is_transient() => Self::Store(*store),
+            Ok(store) => Self::Salesforce(SalesforceError::TokenStore(store)),
+            Err(source) => Self::Salesforce(SalesforceError::TokenStore(source)),
+        }
+    }
+}
+
 /// A database that is away or has no room costs no attempt: it comes back, and nothing of the step is wrong.
 fn ruled(error: &StoreError) -> (FailureCode, Verdict) {
     let after = DATABASE_AGAIN;
@@ -141,5 +155,34 @@ impl From<Trouble> for StepError {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_does_not_answer_costs_no_attempt_wherever_it_is_met() {
+        let away = || StoreError::UnknownCommit {
+            statement: "tokens.save",
+        };
+        let met_by_the_client = SalesforceError::TokenStore(Box::new(away()));
+        for trouble in [Trouble::Store(away()), Trouble::from(met_by_the_client)] {
+            let error = StepError::from(trouble);
+            assert_eq!(error.code, FailureCode::DatabaseUnavailable);
+            assert!(
+                matches!(
+                    error.verdict,
+                    Verdict::Wait {
+                        why: WaitReason::Database,
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
+        }
+        let lost = Trouble::from(SalesforceError::TokenStore(Box::new(StoreError::LeaseLost)));
+        assert_eq!(StepError::from(lost).code, FailureCode::Internal);
     }
 }

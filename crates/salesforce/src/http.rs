@@ -182,7 +182,9 @@ impl Http {
             transport(call, error, self.settings.connect_timeout)
         })?;
         let told = Told::begin(call, request.url().path());
-        let sent = client.execute(request).instrument(told.span());
+        let sent = RequestBuilder::from_parts(client, request)
+            .send()
+            .instrument(told.span());
         fail::fail_point!("before-call", |_| std::process::abort());
         let answer = timeout(limit.first_byte, sent).await;
         fail::fail_point!("called", |_| std::process::abort());

@@ -45,3 +45,21 @@ async fn secrets_of_a_key_that_is_not_at_hand_are_named_by_org() {
     assert_eq!(all.unreadable.len(), 1);
     assert_eq!(all.unreadable[0].0, "org-1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_of_dashboards_and_scaling_can_be_made_behind_the_migrations() {
+    let database = TestDb::fresh().await;
+    let roles = [
+        include_str!("../../../deploy/monitoring/reader-role.sql"),
+        include_str!("../../../deploy/kubernetes/components/keda/scaler-role.sql"),
+    ];
+    for sql in roles {
+        // the test's own clock is none of theirs; and roles are the whole server's
+        let tried = format!("BEGIN; DROP TABLE IF EXISTS clock; {sql}; ROLLBACK");
+        let mut connection = database.connect().await;
+        let made = sqlx::raw_sql(sqlx::AssertSqlSafe(tried))
+            .execute(&mut connection)
+            .await;
+        assert!(made.is_ok(), "{made:?}\n{sql}");
+    }
+}

@@ -3,6 +3,6 @@
 CREATE ROLE nightshift_scaler LOGIN CONNECTION LIMIT 20;
 ALTER ROLE nightshift_scaler SET default_transaction_read_only = on;
 ALTER ROLE nightshift_scaler SET statement_timeout = '5s';
-GRANT SELECT ON job, clock, pause TO nightshift_scaler;
+GRANT SELECT ON job, pause TO nightshift_scaler;
 -- which instance a paused org is on
 GRANT SELECT (id, instance_name, instance_url) ON org TO nightshift_scaler;
